@@ -1,0 +1,190 @@
+//! A PostgreSQL instance of our own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::process::Command;
+
+use crate::{Programs, ServerError, supervised::Supervised};
+
+/// How long a start may take: recovery after a crash is part of it.
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a commit means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// PostgreSQL's default: an acknowledged commit survives a crash of the machine.
+    Durable,
+    /// Nothing is synced: for tests whose data may be lost with the machine.
+    Fast,
+}
+
+/// A running instance. Dropping it ends the server in order.
+#[derive(Debug)]
+pub struct Postgres {
+    server: Supervised,
+    port: u16,
+    password: String,
+}
+
+impl Postgres {
+    /// Starts an instance in `folder` on `port` of loopback, made anew when the folder has none. Its superuser is
+    /// `lethe`, whose `password` counts when the instance is made.
+    ///
+    /// # Errors
+    /// When it does not answer within a minute.
+    pub async fn start(
+        programs: &Programs,
+        folder: &Path,
+        port: u16,
+        password: &str,
+        durability: Durability,
+    ) -> Result<Self, ServerError> {
+        let data = folder.join("data");
+        let log = folder.join("log");
+        fs::create_dir_all(folder).map_err(ServerError::io(format!("cannot make {}", folder.display())))?;
+        if !data.join("PG_VERSION").exists() {
+            initialise(programs, folder, &data, password, durability).await?;
+        }
+        let mut arguments = as_another_than_root();
+        arguments.push(programs.postgres("postgres").into_os_string());
+        arguments.extend(["-D".into(), data.into_os_string(), "-p".into(), port.to_string().into()]);
+        let mut settings = vec![
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "max_connections=300",
+            "log_min_messages=warning",
+            // Statements may carry values: they never reach a log.
+            "log_statement=none",
+            "log_min_error_statement=panic",
+            "log_error_verbosity=terse",
+        ];
+        if durability == Durability::Fast {
+            settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
+        }
+        for setting in settings {
+            arguments.extend(["-c".into(), setting.into()]);
+        }
+        let environment = [("LD_LIBRARY_PATH", programs.libraries())];
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_path())).collect();
+        let mut server = Supervised::start(&arguments, &environment, "INT", &log)?;
+        let waited = tokio::time::timeout(START_LIMIT, async {
+            while !answers(programs, port).await {
+                if server.ended() {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            true
+        });
+        if waited.await != Ok(true) {
+            return Err(ServerError::not_started("postgres", &log));
+        }
+        Ok(Self { server, port, password: password.to_owned() })
+    }
+
+    /// `postgres://lethe:…@127.0.0.1:port`, without a database: the superuser's way in.
+    pub fn admin_url(&self) -> String {
+        format!("postgres://lethe:{}@127.0.0.1:{}", self.password, self.port)
+    }
+
+    /// The port on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends the server in order (fast shutdown).
+    pub async fn stop(mut self) {
+        self.server.stop(STOP_LIMIT).await;
+    }
+
+    /// Ends it as a crash would.
+    pub async fn kill(mut self) {
+        self.server.kill().await;
+    }
+}
+
+async fn initialise(
+    programs: &Programs,
+    folder: &Path,
+    data: &Path,
+    password: &str,
+    durability: Durability,
+) -> Result<(), ServerError> {
+    // A killed earlier run may have left half an instance: without PG_VERSION there is nothing in it to keep.
+    if data.exists() {
+        fs::remove_dir_all(data).map_err(ServerError::io(format!("cannot clear {}", data.display())))?;
+    }
+    let password_file = PasswordFile::write(folder.join("initial-password"), password)?;
+    let mut arguments = as_another_than_root();
+    arguments.push(programs.postgres("initdb").into_os_string());
+    let program = arguments.remove(0);
+    let mut command = Command::new(program);
+    command.args(arguments).arg("-D").arg(data).args(["-U", "lethe", "--auth=scram-sha-256"]);
+    command.arg("--pwfile").arg(&password_file.0);
+    command.args(["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"]);
+    command.arg("--no-instructions");
+    if durability == Durability::Fast {
+        command.arg("--no-sync");
+    }
+    let log = folder.join("log");
+    let output = command
+        .env("LD_LIBRARY_PATH", programs.libraries())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .map_err(ServerError::io("cannot start initdb"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    fs::write(&log, [output.stdout, output.stderr].concat()).map_err(ServerError::io("cannot write a log"))?;
+    Err(ServerError::not_started("initdb", &log))
+}
+
+/// PostgreSQL refuses root: then it runs in a user namespace where we are somebody else.
+fn as_another_than_root() -> Vec<std::ffi::OsString> {
+    if !rustix::process::geteuid().is_root() {
+        return Vec::new();
+    }
+    ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"].map(Into::into).into()
+}
+
+async fn answers(programs: &Programs, port: u16) -> bool {
+    let status = Command::new(programs.postgres("pg_isready"))
+        .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
+        .env("LD_LIBRARY_PATH", programs.libraries())
+        .stdin(Stdio::null())
+        .status()
+        .await;
+    status.is_ok_and(|status| status.success())
+}
+
+/// The superuser's first password on its way into initdb: readable by us alone, and gone afterwards.
+struct PasswordFile(PathBuf);
+
+impl PasswordFile {
+    fn write(path: PathBuf, password: &str) -> Result<Self, ServerError> {
+        use std::{io::Write, os::unix::fs::OpenOptionsExt};
+        let cannot = || ServerError::io(format!("cannot write {}", path.display()));
+        let mut file = fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(cannot())?;
+        file.write_all(password.as_bytes()).map_err(cannot())?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PasswordFile {
+    fn drop(&mut self) {
+        let _gone = fs::remove_file(&self.0);
+    }
+}
