@@ -34,7 +34,7 @@ const MOST_AUDIENCES: usize = 64;
 static BY_PATH: LazyLock<HashMap<&'static str, &'static MethodAccess>> =
     LazyLock::new(|| METHODS.iter().map(|method| (method.path, method)).collect());
 
-/// Who called, in the extensions of every request that [`crate::Guard`] let through.
+/// Who called, in the extensions of every request that was let through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The service that called.
@@ -220,9 +220,9 @@ impl std::fmt::Debug for Access {
 /// Who called.
 ///
 /// # Errors
-/// `INTERNAL` when the RPC is served without the guard: a defect of the assembly.
+/// `INTERNAL` when the RPC is served without the layer that authorises: a defect of the assembly.
 pub fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
-    request.extensions().get::<Caller>().ok_or_else(|| Status::internal("the guard is missing"))
+    request.extensions().get::<Caller>().ok_or_else(|| Status::internal("the call was not authorised"))
 }
 
 /// The person who acts.

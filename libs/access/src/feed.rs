@@ -10,7 +10,12 @@ use lethe_proto::identity::{
     revocation::What,
 };
 use tokio::time::Instant;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{
+    Request, Status,
+    body::Body,
+    client::GrpcService,
+    codegen::{Body as HttpBody, Bytes, StdError},
+};
 
 use crate::{
     Access, IDENTITY, Principal, Revocation, Revocations, Revoked, SERVICE_TOKEN, revocations::SILENCE,
@@ -25,16 +30,23 @@ pub trait Ask: Send + Sync + 'static {
     fn stands<'a>(&'a self, principal: &'a Principal) -> BoxFuture<'a, Result<bool, Status>>;
 }
 
-/// Identity at the other end of a channel.
+/// Identity at the other end of a channel, over a network or in the process.
 #[derive(Clone)]
-pub struct RemoteIdentity {
-    client: IdentityServiceClient<Channel>,
+pub struct RemoteIdentity<C> {
+    client: IdentityServiceClient<C>,
     access: Access,
 }
 
-impl RemoteIdentity {
+impl<C> RemoteIdentity<C>
+where
+    C: GrpcService<Body> + Clone + Send + Sync + 'static,
+    C::Future: Send,
+    C::Error: Into<StdError>,
+    C::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <C::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+{
     /// `access` is the calling service's own.
-    pub fn new(channel: Channel, access: Access) -> Self {
+    pub fn new(channel: C, access: Access) -> Self {
         Self { client: IdentityServiceClient::new(channel), access }
     }
 
@@ -80,12 +92,19 @@ impl RemoteIdentity {
     }
 }
 
-struct Asker {
-    client: IdentityServiceClient<Channel>,
+struct Asker<C> {
+    client: IdentityServiceClient<C>,
     access: Access,
 }
 
-impl Ask for Asker {
+impl<C> Ask for Asker<C>
+where
+    C: GrpcService<Body> + Clone + Send + Sync + 'static,
+    C::Future: Send,
+    C::Error: Into<StdError>,
+    C::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <C::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
+{
     fn stands<'a>(&'a self, principal: &'a Principal) -> BoxFuture<'a, Result<bool, Status>> {
         let request = with_token(
             &self.access,

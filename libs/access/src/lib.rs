@@ -1,6 +1,6 @@
 //! Who may call what. Two signed tokens travel with a call: the *service token* says which service is calling, the
-//! *principal* says for which person of which tenant. The rules stand in the protos as method options; [`Guard`] enforces
-//! them, in every service alike, for every RPC of [`lethe_proto::METHODS`].
+//! *principal* says for which person of which tenant. The rules stand in the protos as method options; [`Access::authorize`]
+//! enforces them in the one layer that every call passes (`lethe-service`), for every RPC of [`lethe_proto::METHODS`].
 //!
 //! A principal lives for 60 s, so that taking a right away would take a minute: [`Revocations`] makes it a second.
 //! Nothing here decides what a row is worth: tenants are kept apart by the stores.
@@ -8,7 +8,6 @@
 mod access;
 mod denied;
 mod feed;
-mod guard;
 mod key;
 mod principal;
 mod revocations;
@@ -18,7 +17,6 @@ mod token;
 pub use access::{Access, Caller, caller, principal};
 pub use denied::Denied;
 pub use feed::{Ask, RemoteIdentity};
-pub use guard::{Guard, GuardService};
 pub use key::{PublicKeys, ServiceKey, UnusableKey};
 pub use lethe_proto::access::{Permission, Role};
 pub use principal::{Principal, PrincipalToken};

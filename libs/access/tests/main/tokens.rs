@@ -2,6 +2,8 @@
 
 use http::HeaderMap;
 use lethe_access::{Access, PRINCIPAL, PublicKeys, Revocations, Role, SERVICE_TOKEN};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::rig::{LOG_IN, OWN, PURGE, READ, Rig, SEND, header, key, service, tampered};
 
@@ -130,4 +132,14 @@ async fn an_unknown_path_is_left_to_the_router() {
     for path in ["/grpc.health.v1.Health/Check", "/lethe.messaging.v1.MessageService/Nothing"] {
         assert_eq!(rig.messaging.authorize(path, &HeaderMap::new()).await, Ok(None));
     }
+}
+
+#[tokio::test]
+async fn a_refusal_crosses_the_wire_with_its_reason() {
+    let rig = Rig::new();
+    let denied = rig.messaging.authorize(SEND, &rig.headers(&[Role::Auditor])).await.unwrap_err();
+    let status = Status::from(denied);
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("PERMISSION_DENIED", "lethe"));
 }
