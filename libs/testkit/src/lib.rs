@@ -1,1 +1,19 @@
-//! What tests share. Server processes come from `lethe-servers` (libs/servers: Programs, Postgres, Nats, free_port), which `lethe dev` uses too.
+//! What tests stand on: real PostgreSQL (a main instance and a keystore instance) and real NATS of this process's
+//! own, a fresh database a test, and a small world of services with test keys.
+//!
+//! Everything here panics when it cannot do its work: a test has nobody to report to. The servers start with the
+//! first test that wants them and end with the process, even when it is killed.
+
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a test fails")]
+
+mod access;
+mod databases;
+mod nats;
+mod servers;
+mod world;
+
+pub use access::{TestAccess, access};
+pub use databases::Databases;
+pub use nats::{TestNats, nats};
+pub use servers::{Servers, servers};
+pub use world::World;

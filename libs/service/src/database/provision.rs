@@ -11,6 +11,7 @@ const KINDS: [&str; 4] = ["owner", "app", "jobs", "verify"];
 
 /// Makes `<service>_owner`, `_app`, `_jobs` and `_verify`, none of which passes row-level security or may create
 /// roles, and a database that only they may enter. An existing password is replaced by `password`, if one is given.
+/// `admin_url` is a superuser's; where it names no database, `postgres` is entered.
 ///
 /// # Errors
 /// [`DatabaseError::Url`] and [`DatabaseError::Sql`].
@@ -20,8 +21,11 @@ pub async fn provision(
     database: &str,
     password: Option<&str>,
 ) -> Result<(), DatabaseError> {
-    let options = PgConnectOptions::from_str(admin_url)
+    let mut options = PgConnectOptions::from_str(admin_url)
         .map_err(|source| DatabaseError::Url { service: service.to_owned(), source })?;
+    if options.get_database().is_none() {
+        options = options.database("postgres");
+    }
     let sql = |source| DatabaseError::Sql { service: service.to_owned(), source };
     let mut connection = PgConnection::connect_with(&options).await.map_err(sql)?;
     let outcome = run(&mut connection, service, database, password).await.map_err(sql);

@@ -1,0 +1,5 @@
+//! The process shell against real PostgreSQL and NATS.
+
+mod config;
+mod database;
+mod server;
