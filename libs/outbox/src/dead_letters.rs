@@ -2,7 +2,7 @@
 //! after it. An operator lists them and has them replayed.
 
 use lethe_ids::{EventId, TenantId};
-use lethe_service::Database;
+use lethe_service::{Database, Trace};
 use sqlx::Row;
 use time::OffsetDateTime;
 
@@ -92,7 +92,7 @@ pub async fn replay<H: Consume>(bus: &Bus, handler: &H, letter: &DeadLetter) -> 
         payload: row.try_get::<Vec<u8>, _>(1)?.into(),
         at: row.try_get(3)?,
         attempt: row.try_get::<i32, _>(4)?.unsigned_abs() + 1,
-        trace_parent: row.try_get(2)?,
+        trace: row.try_get::<Option<String>, _>(2)?.as_deref().and_then(Trace::parse),
         span: tracing::Span::none(),
     };
     let notification = consumer::with_span("replay_dead_letter", notification);
@@ -139,7 +139,7 @@ pub(crate) async fn bury(
     .bind(notification.event_id.uuid())
     .bind(&notification.kind)
     .bind(notification.payload.as_ref())
-    .bind(&notification.trace_parent)
+    .bind(notification.trace.map(Trace::text))
     .bind(notification.at)
     .bind(reason)
     .bind(i32::try_from(notification.attempt).unwrap_or(i32::MAX))

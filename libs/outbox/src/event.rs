@@ -7,6 +7,7 @@ use async_nats::HeaderMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use lethe_ids::{EventId, TenantId};
 use lethe_proto::event::Version;
+use lethe_service::{Trace, names};
 use prost::Message;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tracing::Span;
@@ -42,8 +43,8 @@ pub struct Notification {
     pub at: OffsetDateTime,
     /// Which delivery this is, from 1.
     pub attempt: u32,
-    /// The producer's span, as W3C Trace Context writes it.
-    pub trace_parent: Option<String>,
+    /// The producer's span, where it was traced.
+    pub trace: Option<Trace>,
     /// The span of its processing, a child of the producer's. Work for this event alone is instrumented with it.
     pub span: Span,
 }
@@ -91,7 +92,7 @@ impl Notification {
             payload,
             at,
             attempt,
-            trace_parent: header(TRACE_PARENT).ok().map(str::to_owned),
+            trace: header(names::TRACEPARENT).ok().and_then(Trace::parse),
             span: Span::none(),
         })
     }
@@ -99,7 +100,6 @@ impl Notification {
 
 pub(crate) const CE_ID: &str = "ce-id";
 pub(crate) const CE_TIME: &str = "ce-time";
-pub(crate) const TRACE_PARENT: &str = "traceparent";
 
 /// A row of the outbox on its way to the bus.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Outgoing {
         headers.insert(CE_TIME, self.created_at.format(&Rfc3339).unwrap_or_default());
         headers.insert("content-type", "application/protobuf");
         if let Some(parent) = &self.trace_parent {
-            headers.insert(TRACE_PARENT, parent.as_str());
+            headers.insert(names::TRACEPARENT, parent.as_str());
         }
         headers
     }

@@ -17,7 +17,6 @@ mod kinds;
 mod outbox;
 mod relay;
 mod stream;
-mod trace;
 
 pub use bus::Bus;
 pub use consumer::{Consume, ConsumeError, ConsumerConfig, consumer};
@@ -29,7 +28,6 @@ pub use kinds::{KINDS, Kind, kind};
 pub use outbox::{Actor, Audit, Outbox};
 pub use relay::{RelayConfig, relay};
 pub use stream::{StreamConfig, ensure_stream, stream_name};
-pub use trace::current as current_trace_parent;
 
 use lethe_service::Migration;
 

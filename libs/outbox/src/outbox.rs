@@ -5,11 +5,11 @@ use std::sync::Arc;
 use lethe_ambient::{Clock, Entropy};
 use lethe_ids::{AuditId, ContactId, MemberId};
 use lethe_proto::event::AuditRecorded;
-use lethe_service::TenantTx;
+use lethe_service::{TenantTx, Trace};
 use prost::Message;
 use tokio::sync::Notify;
 
-use crate::{Event, trace};
+use crate::Event;
 
 /// The way out of a service's database. Clones share the relay's alarm.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl Outbox {
             .bind(i64::try_from(event.seq).unwrap_or(i64::MAX))
             .bind(event.kind)
             .bind(event.payload.encode_to_vec())
-            .bind(trace::current())
+            .bind(Trace::current().map(Trace::text))
             .execute(&mut **tx)
             .await?;
         Ok(())

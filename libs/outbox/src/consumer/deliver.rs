@@ -7,12 +7,12 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
 };
 use futures::{FutureExt, StreamExt};
-use lethe_service::BuildError;
+use lethe_service::{BuildError, telemetry};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{Consume, ConsumeError, ConsumerConfig};
-use crate::{Bus, Malformed, Notification, dead_letters, ensure_stream, trace};
+use crate::{Bus, Malformed, Notification, dead_letters, ensure_stream};
 
 /// The handler answered for fewer events than it was handed.
 pub(crate) const NO_ANSWER: &str = "NO_ANSWER";
@@ -191,9 +191,6 @@ impl<H: Consume> Delivery<H> {
     /// Calls the handler in the first event's span, within its time. None when it panicked.
     async fn call(&self, batch: &[&InHand]) -> Option<Vec<Result<(), ConsumeError>>> {
         let span = batch.first().map_or_else(Span::none, |event| event.notification.span.clone());
-        for event in batch.iter().skip(1) {
-            trace::follow(&span, event.notification.trace_parent.as_deref());
-        }
         let events = batch.iter().map(|event| event.notification.clone()).collect();
         let limit = Duration::from_millis(self.config.handle_timeout_ms);
         let call = tokio::time::timeout(limit, self.handler.consume(events)).instrument(span);
@@ -252,7 +249,7 @@ impl<H: Consume> Delivery<H> {
 
 /// Gives the event its span: a child of the producer's, where that was traced.
 pub(crate) fn with_span(consumer: &'static str, mut notification: Notification) -> Notification {
-    let Some(parent) = notification.trace_parent.as_deref() else { return notification };
+    let Some(trace) = notification.trace else { return notification };
     let span = tracing::info_span!(
         "consume",
         otel.name = format!("{consumer} process"),
@@ -262,7 +259,7 @@ pub(crate) fn with_span(consumer: &'static str, mut notification: Notification) 
         messaging.operation.type = "process",
         otel.status_code = Empty,
     );
-    trace::continue_in(&span, parent);
+    telemetry::set_parent(&span, trace);
     notification.span = span;
     notification
 }
