@@ -1,0 +1,158 @@
+//! The keyring's part in finding subjects by address: a tenant's list keys, and the rows of the blind index.
+
+use lethe_ids::{SubjectId, TenantId};
+
+use super::{Inner, Keyring};
+use crate::{
+    BlindIndex, KeyError,
+    blind::{AddressKind, Mac, Suppression},
+    cache::Secret,
+    wrapped::{self, Kind},
+};
+
+/// Both lists' keys of a tenant.
+#[derive(Clone)]
+pub(crate) struct Lists {
+    blind: BlindIndex,
+    suppression: Suppression,
+    /// Milliseconds since 1970.
+    until: i64,
+}
+
+impl Keyring {
+    /// The keys of the tenant's blind index; made at its first use.
+    ///
+    /// # Errors
+    /// As [`Keyring::sealer`].
+    pub async fn blind(&self, tenant: TenantId) -> Result<BlindIndex, KeyError> {
+        Ok(self.0.lists(tenant).await?.blind)
+    }
+
+    /// The keys of the tenant's suppression list, used for nothing else; made at its first use.
+    ///
+    /// # Errors
+    /// As [`Keyring::sealer`].
+    pub async fn suppression(&self, tenant: TenantId) -> Result<Suppression, KeyError> {
+        Ok(self.0.lists(tenant).await?.suppression)
+    }
+
+    /// Makes a subject findable by an address. Twice is as once.
+    ///
+    /// # Errors
+    /// [`KeyError::Destroyed`] or [`KeyError::Missing`] when the subject has no secret.
+    pub async fn index_address(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        kind: AddressKind,
+        normalised: &str,
+    ) -> Result<(), KeyError> {
+        self.write_addresses(tenant, subject, &[(kind, normalised)], false).await
+    }
+
+    /// Makes a subject findable by these addresses and no others.
+    ///
+    /// # Errors
+    /// As [`Keyring::index_address`].
+    pub async fn replace_addresses(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        addresses: &[(AddressKind, impl AsRef<str> + Sync)],
+    ) -> Result<(), KeyError> {
+        let addresses: Vec<(AddressKind, &str)> =
+            addresses.iter().map(|(kind, text)| (*kind, text.as_ref())).collect();
+        self.write_addresses(tenant, subject, &addresses, true).await
+    }
+
+    /// Subjects that have this address, whichever version of key and rules it was indexed under.
+    ///
+    /// # Errors
+    /// As [`Keyring::sealer`].
+    pub async fn find_subjects(
+        &self,
+        tenant: TenantId,
+        kind: AddressKind,
+        normalised: &str,
+    ) -> Result<Vec<SubjectId>, KeyError> {
+        let macs = self.blind(tenant).await?.macs(kind, normalised);
+        self.0.store.find(tenant, kind.number(), &macs).await
+    }
+
+    async fn write_addresses(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        addresses: &[(AddressKind, &str)],
+        instead: bool,
+    ) -> Result<(), KeyError> {
+        let blind = self.blind(tenant).await?;
+        let macs: Vec<(i16, Mac)> =
+            addresses.iter().map(|(kind, text)| (kind.number(), blind.mac(*kind, text))).collect();
+        let versions = macs.first().map_or((1, 1), |(_, mac)| (mac.key_version, mac.normaliser_version));
+        self.0.store.index_addresses(tenant, subject, &macs, versions, self.0.clock.now(), instead).await
+    }
+}
+
+impl Inner {
+    async fn lists(&self, tenant: TenantId) -> Result<Lists, KeyError> {
+        let now = self.clock.millis();
+        if let Some(lists) = self.lists.get(&tenant).filter(|lists| now < lists.until) {
+            return Ok(lists);
+        }
+        let mut rows = self.store.index_keys(tenant).await?;
+        let has = |rows: &[(i16, u32, Vec<u8>)], kind: Kind| rows.iter().any(|(k, ..)| *k == kind as i16);
+        if !has(&rows, Kind::BlindIndex) || !has(&rows, Kind::Suppression) {
+            for kind in [Kind::BlindIndex, Kind::Suppression] {
+                match self.make_list_key(tenant, kind).await {
+                    Err(KeyError::EpochClosed) => {
+                        self.reload_epoch().await?;
+                        self.make_list_key(tenant, kind).await?;
+                    }
+                    other => other?,
+                }
+            }
+            // Someone else's may have been first.
+            rows = self.store.index_keys(tenant).await?;
+        }
+        let lists = Lists {
+            blind: BlindIndex::new(
+                b"lethe blind index",
+                &self.unwrap_all(tenant, &rows, Kind::BlindIndex).await?,
+            ),
+            suppression: BlindIndex::new(
+                b"lethe suppression",
+                &self.unwrap_all(tenant, &rows, Kind::Suppression).await?,
+            ),
+            until: now + self.lists_lifetime,
+        };
+        self.lists.insert(tenant, lists.clone());
+        Ok(lists)
+    }
+
+    async fn make_list_key(&self, tenant: TenantId, kind: Kind) -> Result<(), KeyError> {
+        let epoch = self.epoch().number;
+        let key = self.tenant_key(tenant, epoch).await?;
+        let id = self.entropy.uuid4();
+        let secret: Secret = zeroize::Zeroizing::new(self.entropy.bytes());
+        let wrapped = key.wrap((kind, epoch, tenant, id), &secret, &self.entropy);
+        self.store.put_index_key(tenant, (kind, id), epoch, self.clock.now(), &wrapped).await
+    }
+
+    async fn unwrap_all(
+        &self,
+        tenant: TenantId,
+        rows: &[(i16, u32, Vec<u8>)],
+        kind: Kind,
+    ) -> Result<Vec<(u32, Secret)>, KeyError> {
+        let mut keys = Vec::new();
+        for (_, version, bytes) in rows.iter().filter(|(k, ..)| *k == kind as i16) {
+            let wrapped = wrapped::parse(bytes)
+                .filter(|wrapped| wrapped.kind == kind && wrapped.tenant == tenant)
+                .ok_or(KeyError::Damaged)?;
+            let key = self.tenant_key(tenant, wrapped.epoch).await?;
+            keys.push((*version, wrapped.try_unwrap(&key).map_err(|_| KeyError::Damaged)?));
+        }
+        if keys.is_empty() { Err(KeyError::Missing) } else { Ok(keys) }
+    }
+}

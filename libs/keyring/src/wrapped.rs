@@ -1,0 +1,169 @@
+//! Wrapped secrets: how the keystore holds them, each under a tenant key of one epoch.
+//!
+//! ```text
+//! "LTHW" 01 | kind 1 | epoch 4 | tenant 16 | secret id 16 | commitment 16 | nonce 12 | ciphertext 32 | tag 16
+//! ```
+//! Numbers are big-endian; everything before the commitment is associated data. The fixed shape is what a harvest of
+//! raw pages and WAL looks for.
+
+use aws_lc_rs::{aead::LessSafeKey, hkdf::Prk};
+use lethe_ambient::Entropy;
+use lethe_ids::TenantId;
+use memchr::memmem;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::{
+    OpenError,
+    crypto::{self, COMMITMENT_LEN, KEY_LEN, NONCE_LEN, TAG_LEN},
+};
+
+/// What each wrapped secret begins with; the last byte is the format's version.
+pub const MAGIC: [u8; 5] = *b"LTHW\x01";
+/// Length of a wrapped secret, in bytes.
+pub const LEN: usize = BOUND + COMMITMENT_LEN + NONCE_LEN + KEY_LEN + TAG_LEN;
+/// What the tag covers beside the secret: magic, kind, epoch, tenant, id.
+const BOUND: usize = 5 + 1 + 4 + 16 + 16;
+
+/// What a wrapped secret is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A subject's.
+    Subject = 1,
+    /// A unit's.
+    Unit = 2,
+    /// A tenant's key of the blind index.
+    BlindIndex = 3,
+    /// A tenant's key of the suppression list.
+    Suppression = 4,
+}
+
+impl Kind {
+    /// The kind with this number.
+    pub const fn of(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Subject),
+            2 => Some(Self::Unit),
+            3 => Some(Self::BlindIndex),
+            4 => Some(Self::Suppression),
+            _ => None,
+        }
+    }
+}
+
+/// A wrapped secret, as read from the keystore or from raw bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Wrapped {
+    /// What it is for.
+    pub kind: Kind,
+    /// Under which epoch's tenant key.
+    pub epoch: u32,
+    /// Whose.
+    pub tenant: TenantId,
+    /// The subject's, unit's or index key's id.
+    pub id: Uuid,
+    commitment: [u8; COMMITMENT_LEN],
+    nonce: [u8; NONCE_LEN],
+    sealed: [u8; KEY_LEN + TAG_LEN],
+}
+
+/// Reads the wrapped secret that `bytes` begin with, if it is one.
+pub fn parse(bytes: &[u8]) -> Option<Wrapped> {
+    let (magic, rest) = bytes.split_first_chunk::<5>()?;
+    if *magic != MAGIC {
+        return None;
+    }
+    let (kind, rest) = rest.split_first()?;
+    let (epoch, rest) = rest.split_first_chunk()?;
+    let (tenant, rest) = rest.split_first_chunk()?;
+    let (id, rest) = rest.split_first_chunk()?;
+    let (commitment, rest) = rest.split_first_chunk()?;
+    let (nonce, rest) = rest.split_first_chunk()?;
+    let (sealed, _) = rest.split_first_chunk()?;
+    Some(Wrapped {
+        kind: Kind::of(*kind)?,
+        epoch: u32::from_be_bytes(*epoch),
+        tenant: TenantId::new(Uuid::from_bytes(*tenant)),
+        id: Uuid::from_bytes(*id),
+        commitment: *commitment,
+        nonce: *nonce,
+        sealed: *sealed,
+    })
+}
+
+/// Offsets in raw bytes at which a whole wrapped secret stands.
+pub fn find(haystack: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    memmem::find_iter(haystack, &MAGIC).filter(|at| parse(&haystack[*at..]).is_some())
+}
+
+/// A tenant's key of one epoch, which wraps that tenant's secrets. Wiped when dropped.
+pub struct TenantKey {
+    aes: LessSafeKey,
+    commitment: [u8; COMMITMENT_LEN],
+}
+
+impl std::fmt::Debug for TenantKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TenantKey")
+    }
+}
+
+impl TenantKey {
+    /// From the 32 bytes that the key service unwrapped; the caller wipes them.
+    pub fn new(key: &[u8; KEY_LEN]) -> Self {
+        let prk: Prk = crypto::extract(key);
+        let aes = crypto::aes(&crypto::expand(&prk, &[b"lethe wrap key"]));
+        Self { aes, commitment: *crypto::expand(&prk, &[b"lethe wrap commitment"]) }
+    }
+
+    /// Wraps a secret.
+    pub(crate) fn wrap(
+        &self,
+        (kind, epoch, tenant, id): (Kind, u32, TenantId, Uuid),
+        secret: &[u8; KEY_LEN],
+        entropy: &Entropy,
+    ) -> Vec<u8> {
+        let nonce = entropy.bytes();
+        let mut out = Vec::with_capacity(LEN);
+        out.extend_from_slice(&bound(kind, epoch, tenant, id));
+        out.extend_from_slice(&self.commitment);
+        out.extend_from_slice(&nonce);
+        let from = out.len();
+        out.extend_from_slice(secret);
+        let aad = bound(kind, epoch, tenant, id);
+        crypto::encrypt(&self.aes, nonce, &aad, &mut out, from);
+        out
+    }
+}
+
+impl Wrapped {
+    /// Opens it, if `key` is the one it was wrapped under.
+    ///
+    /// # Errors
+    /// [`OpenError::WrongKey`] or [`OpenError::Damaged`].
+    pub fn try_unwrap(&self, key: &TenantKey) -> Result<Zeroizing<[u8; KEY_LEN]>, OpenError> {
+        let aad = bound(self.kind, self.epoch, self.tenant, self.id);
+        let committed: bool = self.commitment.ct_eq(&key.commitment).into();
+        match (committed, crypto::decrypt(&key.aes, self.nonce, &aad, &self.sealed)) {
+            (true, Some(text)) => {
+                let mut secret = Zeroizing::new([0; KEY_LEN]);
+                secret.copy_from_slice(&text);
+                Ok(secret)
+            }
+            (false, None) => Err(OpenError::WrongKey),
+            _ => Err(OpenError::Damaged),
+        }
+    }
+}
+
+fn bound(kind: Kind, epoch: u32, tenant: TenantId, id: Uuid) -> [u8; BOUND] {
+    let mut out = [0; BOUND];
+    out[..5].copy_from_slice(&MAGIC);
+    out[5] = kind as u8;
+    out[6..10].copy_from_slice(&epoch.to_be_bytes());
+    out[10..26].copy_from_slice(tenant.uuid().as_bytes());
+    out[26..].copy_from_slice(id.as_bytes());
+    out
+}
