@@ -1,1 +1,3 @@
-//! lethe-search
+//! search
+pub mod analysis;
+pub mod engine;
