@@ -1,1 +1,14 @@
-//! lethe-tests
+//! What the tests that cross services share: one started platform for the process, a fresh tenant for each test, and
+//! the public API as a client.
+
+mod api;
+mod collector;
+mod platform;
+mod talk;
+mod within;
+
+pub use api::{Answer, Api, PASSWORD};
+pub use collector::Collector;
+pub use platform::{Platform, Tenant, platform};
+pub use talk::Talk;
+pub use within::within;

@@ -1,0 +1,13 @@
+//! What HelpCrunch, live chat, publishes about itself.
+
+use super::claims;
+
+#[tokio::test]
+async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_in() {
+    claims::ms_12_stop_opts_out_on_any_channel_and_start_opts_in().await;
+}
+
+#[tokio::test]
+async fn ms_19_a_restricted_contact_is_kept_but_not_used() {
+    claims::ms_19_a_restricted_contact_is_kept_but_not_used().await;
+}

@@ -1,0 +1,260 @@
+//! The authorisation matrix: every RPC × every role and every lack of one, against the running services over gRPC; every
+//! route with another tenant's ids. The calls are generated from the protobuf and the OpenAPI document, the answers
+//! stand in `authz.tsv`, written by hand.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::uri::PathAndQuery;
+use lethe_access::{Access, PRINCIPAL, Principal, PrincipalToken, PublicKeys, Revocations, Role, SERVICE_TOKEN};
+use lethe_ids::{MemberId, SessionId};
+use lethe_proto::{METHODS, MethodAccess};
+use lethe_service::Failure;
+use lethe_tests::{Api, PASSWORD, Platform, Talk, Tenant, platform, within};
+use reqwest::Method;
+use serde_json::json;
+use tonic::{Request, Status, client::Grpc, metadata::MetadataValue, transport::Endpoint};
+use tonic_prost::ProstCodec;
+
+const TABLE: &str = include_str!("authz.tsv");
+const CALLERS: [&str; 6] = ["identity", "messaging", "search", "retention", "gateway", "operator"];
+const ROLES: [(char, Role); 5] = [
+    ('O', Role::Owner),
+    ('A', Role::Admin),
+    ('G', Role::Agent),
+    ('P', Role::PrivacyOfficer),
+    ('U', Role::Auditor),
+];
+/// What the access layer itself refuses with; other refusals come from behind it.
+const DENIALS: [&str; 9] = [
+    "SERVICE_TOKEN_MISSING",
+    "SERVICE_TOKEN_INVALID",
+    "SERVICE_TOKEN_EXPIRED",
+    "CALLER_NOT_ALLOWED",
+    "PRINCIPAL_MISSING",
+    "PRINCIPAL_INVALID",
+    "PRINCIPAL_EXPIRED",
+    "PERMISSION_DENIED",
+    "SESSION_REVOKED",
+];
+
+/// A line of the table.
+struct Line {
+    may: &'static str,
+    callers: Vec<&'static str>,
+}
+
+/// The table by `Service/Rpc`.
+fn table() -> BTreeMap<String, Line> {
+    let lines = TABLE.lines().filter(|line| !line.starts_with('#')).skip(1);
+    let cells = lines.map(|line| line.split('\t').collect::<Vec<_>>());
+    cells
+        .map(|cells| {
+            let [service, rpc, may, callers] = cells[..] else { panic!("four columns: {cells:?}") };
+            (format!("{service}/{rpc}"), Line { may, callers: callers.split(' ').collect() })
+        })
+        .collect()
+}
+
+/// `MessageService/SendMessage` of `/lethe.messaging.v1.MessageService/SendMessage`.
+fn name_of(method: &MethodAccess) -> String {
+    method.path.rsplit('.').next().expect("a path has dots").to_owned()
+}
+
+/// The services that answer `method`: the one of its package, or every participant of an erasure.
+fn servers_of(method: &MethodAccess) -> Vec<&'static str> {
+    match method.path.split('.').nth(1).expect("lethe.<area>") {
+        "erasure" => vec!["identity", "messaging", "search", "retention"],
+        area => CALLERS.into_iter().filter(|service| *service == area).collect(),
+    }
+}
+
+/// Signs as any service, with the seeds of the platform under test.
+struct Signers<'a> {
+    platform: &'a Platform,
+    tenant: Tenant,
+}
+
+impl Signers<'_> {
+    fn access(&self, service: &'static str) -> Access {
+        let key = self.platform.service_key(service);
+        Access::new(service, key, PublicKeys::new(), Revocations::new(), self.platform.clock.clone())
+    }
+
+    fn principal(&self, role: Role, age: Duration) -> Principal {
+        let issued_at_ms = self.platform.clock.millis() - i64::try_from(age.as_millis()).expect("an age");
+        Principal {
+            tenant: self.tenant.id.parse().expect("an id"),
+            member: MemberId::new(uuid::Uuid::from_u128(1)),
+            session: SessionId::new(uuid::Uuid::from_u128(2)),
+            roles: [role].into(),
+            issued_at_ms,
+            expires_at_ms: issued_at_ms + 60_000,
+        }
+    }
+
+    fn signed(&self, by: &'static str, principal: &Principal) -> PrincipalToken {
+        self.access(by).sign_principal(principal)
+    }
+
+    /// The reason for which the access layer refuses an empty request; `None` when it lets it through.
+    async fn refusal(
+        &self,
+        method: &MethodAccess,
+        server: &'static str,
+        caller: Option<&'static str>,
+        principal: Option<&PrincipalToken>,
+    ) -> Option<String> {
+        let mut request = Request::new(());
+        if let Some(caller) = caller {
+            request.metadata_mut().insert_bin(SERVICE_TOKEN, self.access(caller).service_token(server));
+        }
+        if let Some(principal) = principal {
+            request.metadata_mut().insert_bin(PRINCIPAL, principal.metadata());
+        }
+        request.metadata_mut().insert("grpc-timeout", MetadataValue::from_static("5S"));
+        let status = self.call(method, server, request).await.err()?;
+        let reason = Failure::from_status(&status).reason().to_owned();
+        DENIALS.contains(&reason.as_str()).then_some(reason)
+    }
+
+    async fn call(&self, method: &MethodAccess, server: &str, request: Request<()>) -> Result<(), Status> {
+        let address = self.platform.grpc[server];
+        let channel = Endpoint::from_shared(format!("http://{address}")).expect("a URL").connect().await;
+        let mut client = Grpc::new(channel.expect("the service listens"));
+        client.ready().await.expect("the service is there");
+        let path = PathAndQuery::from_static(method.path);
+        // A stream is opened, which is when it is authorised; `()` reads any answer.
+        client.server_streaming(request, path, ProstCodec::<(), ()>::default()).await.map(|_| ())
+    }
+}
+
+#[tokio::test]
+async fn every_rpc_answers_each_role_and_caller_as_the_table_says() {
+    let platform = platform();
+    let signers = Signers { platform, tenant: platform.tenant().await };
+    let table = table();
+    let missing: Vec<_> = METHODS.iter().map(name_of).filter(|name| !table.contains_key(name)).collect();
+    assert!(missing.is_empty(), "authz.tsv has no line for {missing:?}");
+    assert_eq!(table.len(), METHODS.len(), "authz.tsv has lines for RPCs that do not exist");
+
+    let mut wrong = Vec::new();
+    let mut expect = |what: String, got: Option<String>, wanted: Option<&str>| {
+        if got.as_deref() != wanted {
+            wrong.push(format!("{what}: {got:?}, not {wanted:?}"));
+        }
+    };
+    let owner = signers.signed("identity", &signers.principal(Role::Owner, Duration::ZERO));
+    let expired = signers.signed("identity", &signers.principal(Role::Owner, Duration::from_secs(120)));
+    let forged = signers.signed("gateway", &signers.principal(Role::Owner, Duration::ZERO));
+    for method in METHODS {
+        let (name, line) = (name_of(method), &table[&name_of(method)]);
+        let person = line.may != "service" && line.may != "anyone";
+        let caller = Some(line.callers[0]);
+        for server in servers_of(method) {
+            let at = |what: &str| format!("{name} at {server}, {what}");
+            expect(at("no service"), signers.refusal(method, server, None, Some(&owner)).await, Some("SERVICE_TOKEN_MISSING"));
+            for other in CALLERS {
+                let wanted = (!line.callers.contains(&other)).then_some("CALLER_NOT_ALLOWED");
+                expect(at(other), signers.refusal(method, server, Some(other), Some(&owner)).await, wanted);
+            }
+            let needed = |reason: &'static str| person.then_some(reason);
+            expect(at("nobody"), signers.refusal(method, server, caller, None).await, needed("PRINCIPAL_MISSING"));
+            expect(at("expired"), signers.refusal(method, server, caller, Some(&expired)).await, needed("PRINCIPAL_EXPIRED"));
+            expect(at("forged"), signers.refusal(method, server, caller, Some(&forged)).await, needed("PRINCIPAL_INVALID"));
+            for (letter, role) in ROLES.into_iter().filter(|_| person) {
+                let principal = signers.signed("identity", &signers.principal(role, Duration::ZERO));
+                let wanted = (!line.may.contains(letter)).then_some("PERMISSION_DENIED");
+                expect(at(&format!("{role:?}")), signers.refusal(method, server, caller, Some(&principal)).await, wanted);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_revoked_session_is_refused_by_every_service_within_a_second() {
+    let platform = platform();
+    let signers = Signers { platform, tenant: platform.tenant().await };
+    let email = format!("owner@{}.example", signers.tenant.slug);
+    let doomed = Api::log_in(&platform.run.url, &signers.tenant.slug, &email, PASSWORD).await;
+    let listed = doomed.get("/v1/sessions").await.ok();
+    let sessions = listed["sessions"].as_array().expect("a list");
+    let own = sessions.iter().find(|session| session["current"] == json!(true)).expect("its own");
+    let principal = Principal {
+        session: own["session_id"].as_str().expect("an id").parse().expect("an id"),
+        member: own["member_id"].as_str().expect("an id").parse().expect("an id"),
+        ..signers.principal(Role::Owner, Duration::ZERO)
+    };
+    let token = signers.signed("identity", &principal);
+    let persons: Vec<_> = METHODS.iter().filter(|method| table()[&name_of(method)].may.len() > 0).collect();
+    let persons: Vec<_> = persons.into_iter().filter(|m| !["service", "anyone"].contains(&table()[&name_of(m)].may)).collect();
+    signers.tenant.owner.delete(&format!("/v1/sessions/{}", principal.session)).await.ok();
+    within(Duration::from_secs(1), "every service has heard of it", async || {
+        for method in ["identity", "messaging", "search", "retention"].map(|s| persons.iter().find(|m| servers_of(m) == [s])) {
+            let method = method.expect("each service has an RPC for persons");
+            let caller = Some(table()[&name_of(method)].callers[0]);
+            if signers.refusal(method, servers_of(method)[0], caller, Some(&token)).await.is_none() {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    for method in persons {
+        let caller = Some(table()[&name_of(method)].callers[0]);
+        let refused = signers.refusal(method, servers_of(method)[0], caller, Some(&token)).await;
+        assert_eq!(refused.as_deref(), Some("SESSION_REVOKED"), "{}", method.path);
+    }
+}
+
+#[tokio::test]
+async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
+    let platform = platform();
+    let (one, other) = (platform.tenant().await, platform.tenant().await);
+    let talk = Talk::begin(&one.owner, "live_chat").await;
+    let message = talk.receive("hello").await.ok()["message_id"].as_str().expect("an id").to_owned();
+    let erasure = one.owner.create("/v1/erasures", "k-1", json!({"contact_id": talk.contact})).await.ok();
+    let erasure = erasure["erasure"]["erasure_id"].as_str().expect("an id").to_owned();
+    let me = one.owner.get("/v1/self").await.ok();
+    let sessions = one.owner.get("/v1/sessions").await.ok();
+    let ids = BTreeMap::from([
+        ("contact_id", talk.contact.clone()),
+        ("conversation_id", talk.conversation.clone()),
+        ("message_id", message),
+        ("erasure_id", erasure),
+        ("member_id", me["member_id"].as_str().expect("an id").to_owned()),
+        ("session_id", sessions["sessions"][0]["session_id"].as_str().expect("an id").to_owned()),
+        ("role", "agent".to_owned()),
+    ]);
+    let document = Api::anonymous(&platform.run.url).get("/openapi.json").await.ok();
+    let mut tried = 0;
+    for (template, operations) in document["paths"].as_object().expect("paths") {
+        let mut path = template.clone();
+        for (name, id) in &ids {
+            path = path.replace(&format!("{{{name}}}"), id);
+        }
+        assert!(!path.contains('{'), "{template} has a parameter that this test does not know");
+        for (method, operation) in operations.as_object().expect("operations") {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let open = operation["security"].as_array().is_some_and(Vec::is_empty);
+            let headers = [("idempotency-key", "foreign-1"), ("if-match", "\"1\"")];
+            let send = async |api: &Api| api.send(method.clone(), &path, &headers, Some(json!({}))).await;
+            if !open {
+                let anonymous = send(&Api::anonymous(&platform.run.url)).await;
+                assert_eq!(anonymous.problem().0, 401, "{method} {path} without a session: {}", anonymous.body);
+            }
+            if template.contains('{') {
+                let answer = send(&other.owner).await;
+                let status = answer.problem().0;
+                // A body that does not fit may be refused before the id is looked at; nothing may succeed.
+                let reads = method == Method::GET || method == Method::DELETE;
+                assert!(status == 404 || (!reads && (400..=428).contains(&status)), "{method} {path}: {status} {}", answer.body);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 15, "routes with ids were tried: {tried}");
+    // And nothing of it had an effect.
+    one.owner.get(&format!("/v1/contacts/{}", talk.contact)).await.ok();
+    one.owner.get("/v1/self").await.ok();
+}
