@@ -251,6 +251,7 @@ begin
     union
     select tenant, id, 2, why, at from (select unnest(units) union select unnest(doomed)) u (id)
       where id <> all (subjects)
+        and not exists (select from secrets s where s.tenant_id = tenant and s.secret_id = id and s.kind = 1)
   on conflict do nothing;
   delete from blind_index b where b.tenant_id = tenant and b.subject_id = any (subjects);
   get diagnostics addresses_gone = row_count;

@@ -104,3 +104,50 @@ impl Sealers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lethe_ambient::Entropy;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_was_on_its_way_before_an_eviction_is_not_put_in_after_it() {
+        let (tenant, subject) = (TenantId::new(Uuid::nil()), SubjectId::new(Uuid::nil()));
+        let unit = UnitId::new(Uuid::max());
+        let sealers = Sealers::new(10, 60);
+        let secret = Zeroizing::new([1; KEY_LEN]);
+        let sealer = Sealer::of_secrets(tenant, (subject, &secret), (unit, &secret), &Entropy::seeded(1));
+        let before = sealers.ticket();
+        sealers.evict(tenant, &[subject]);
+        sealers.put(before, tenant, &secret, [sealer.clone()], (subject, 0));
+        assert!(sealers.sealer(tenant, (subject, unit), 0).is_none());
+        sealers.put(sealers.ticket(), tenant, &secret, [sealer], (subject, 0));
+        assert!(sealers.sealer(tenant, (subject, unit), 59_999).is_some());
+        assert!(sealers.sealer(tenant, (subject, unit), 60_000).is_none());
+        sealers.evict(tenant, &[subject]);
+        assert!(sealers.sealer(tenant, (subject, unit), 0).is_none());
+    }
+
+    #[test]
+    fn the_cache_is_bounded() {
+        let tenant = TenantId::new(Uuid::nil());
+        let sealers = Sealers::new(10, 60);
+        let secret = Zeroizing::new([1; KEY_LEN]);
+        for number in 0..1000 {
+            let subject = SubjectId::new(Uuid::from_u128(number));
+            sealers.put(sealers.ticket(), tenant, &secret, [], (subject, 0));
+        }
+        sealers.shelves.run_pending_tasks();
+        assert!(sealers.shelves.entry_count() <= 10);
+        let subject = SubjectId::new(Uuid::from_u128(5000));
+        for number in 0..3000 {
+            let unit = UnitId::new(Uuid::from_u128(number));
+            let sealer = Sealer::of_secrets(tenant, (subject, &secret), (unit, &secret), &Entropy::seeded(1));
+            sealers.put(sealers.ticket(), tenant, &secret, [sealer], (subject, 0));
+        }
+        let shelf = sealers.shelf(tenant, subject, 0).unwrap();
+        assert!(shelf.units.read().unwrap().len() <= UNITS_OF_A_SUBJECT);
+    }
+}

@@ -167,3 +167,50 @@ fn bound(kind: Kind, epoch: u32, tenant: TenantId, id: Uuid) -> [u8; BOUND] {
     out[26..].copy_from_slice(id.as_bytes());
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// Written by `tests/golden.py`.
+    #[test]
+    fn the_format_is_the_golden_one() {
+        let key = TenantKey::new(&[5; 32]);
+        let tenant = TenantId::new(Uuid::from_bytes([0x11; 16]));
+        let id = Uuid::from_bytes([0x22; 16]);
+        let out = key.wrap((Kind::Subject, 3, tenant, id), &[9; 32], &Entropy::seeded(43));
+        assert_eq!(
+            out,
+            bytes(
+                "4c54485701010000000311111111111111111111111111111111222222222222222222222222222222227582cfc8fec2728acf4311461e8afe4416951fa99c037e0d2f07e2fa106f34917ebc9ea4925d4ed59943332e0b6027d8819d15df0fc8cc5448e5f4028b26ad6fbc0be22d81a085a617206e1a"
+            )
+        );
+        assert_eq!(out.len(), LEN);
+    }
+
+    #[test]
+    fn it_opens_under_its_key_only_and_damage_is_told_apart() {
+        let (key, other) = (TenantKey::new(&[5; 32]), TenantKey::new(&[6; 32]));
+        let tenant = TenantId::new(Uuid::from_bytes([0x11; 16]));
+        let entropy = Entropy::seeded(1);
+        let out = key.wrap((Kind::Unit, 3, tenant, Uuid::nil()), &[9; 32], &entropy);
+        let wrapped = parse(&out).unwrap();
+        assert_eq!(*wrapped.try_unwrap(&key).unwrap(), [9; 32]);
+        assert_eq!(wrapped.try_unwrap(&other), Err(OpenError::WrongKey));
+        let mut raw = vec![0; 30];
+        raw.extend_from_slice(&out);
+        raw.extend_from_slice(&out[..LEN - 1]);
+        assert_eq!(find(&raw).collect::<Vec<_>>(), [30]);
+        for at in 5..LEN {
+            let mut bent = out.clone();
+            bent[at] ^= 1;
+            // Kind 2 becomes 3: another kind, not none.
+            let bent = parse(&bent).unwrap().try_unwrap(&key);
+            assert_eq!(bent, Err(OpenError::Damaged), "byte {at}");
+        }
+    }
+}

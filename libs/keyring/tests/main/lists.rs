@@ -1,0 +1,96 @@
+//! The blind index, and the suppression list beside it.
+
+use futures::future::join_all;
+use lethe_keyring::{AddressKind, KeyError};
+
+use crate::world::{CAUSE, OTHER, TENANT, World, subject};
+
+const EMAIL: &str = "ada@example.org";
+const PHONE: &str = "+4930901820";
+
+#[tokio::test]
+async fn subjects_are_found_by_their_addresses() {
+    let world = World::new().await;
+    let (one, two) = (world.keyring().await, world.keyring().await);
+    for number in 1..=3 {
+        one.create(TENANT, Some(subject(number)), &[], subject(number)).await.unwrap();
+    }
+    one.index_address(TENANT, subject(1), AddressKind::Email, EMAIL).await.unwrap();
+    one.index_address(TENANT, subject(1), AddressKind::Email, EMAIL).await.unwrap();
+    one.index_address(TENANT, subject(2), AddressKind::Email, EMAIL).await.unwrap();
+    one.index_address(TENANT, subject(2), AddressKind::Phone, PHONE).await.unwrap();
+    let mut found = two.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap();
+    found.sort();
+    assert_eq!(found, [subject(1), subject(2)]);
+    assert_eq!(two.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), [subject(2)]);
+    assert_eq!(two.find_subjects(TENANT, AddressKind::Phone, EMAIL).await.unwrap(), []);
+    assert_eq!(two.find_subjects(OTHER, AddressKind::Email, EMAIL).await.unwrap(), []);
+
+    // Rectified: the new address finds, the old one does not.
+    let addresses = [(AddressKind::Email, "ada@example.net"), (AddressKind::Phone, PHONE)];
+    one.replace_addresses(TENANT, subject(2), &addresses).await.unwrap();
+    assert_eq!(one.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap(), [subject(1)]);
+    assert_eq!(one.find_subjects(TENANT, AddressKind::Email, "ada@example.net").await.unwrap(), [subject(2)]);
+    assert_eq!(one.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), [subject(2)]);
+    one.replace_addresses(TENANT, subject(2), &[] as &[(AddressKind, &str)]).await.unwrap();
+    assert_eq!(one.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), []);
+
+    let missing = one.index_address(TENANT, subject(9), AddressKind::Email, EMAIL).await;
+    assert!(matches!(missing, Err(KeyError::Missing)), "{missing:?}");
+}
+
+#[tokio::test]
+async fn a_look_up_tries_every_version() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    keyring.create(TENANT, Some(subject(1)), &[], subject(1)).await.unwrap();
+    keyring.create(TENANT, Some(subject(2)), &[], subject(2)).await.unwrap();
+    keyring.index_address(TENANT, subject(1), AddressKind::Email, EMAIL).await.unwrap();
+    world
+        .sql(
+            "insert into tenant_index_keys select tenant_id, kind, 2, key_id, epoch, wrapped, created_at
+             from tenant_index_keys",
+        )
+        .await;
+    // Another process's key is seen within minutes.
+    assert_eq!(keyring.blind(TENANT).await.unwrap().macs(AddressKind::Email, EMAIL).len(), 1);
+    world.pass(301);
+    assert_eq!(keyring.blind(TENANT).await.unwrap().macs(AddressKind::Email, EMAIL).len(), 2);
+    keyring.index_address(TENANT, subject(2), AddressKind::Email, EMAIL).await.unwrap();
+    assert_eq!(world.count("select count(distinct key_version) from blind_index").await, 2);
+    assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap().len(), 2);
+    // Written anew, it stands under the newest version only.
+    keyring.replace_addresses(TENANT, subject(1), &[(AddressKind::Email, EMAIL)]).await.unwrap();
+    assert_eq!(world.count("select count(*) from blind_index where key_version = 1").await, 0);
+    assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn each_tenant_and_each_list_has_a_key_of_its_own() {
+    let world = World::new().await;
+    let rings = join_all((0..4).map(|_| world.keyring())).await;
+    let all = join_all(rings.iter().map(|ring| async {
+        let blind = ring.blind(TENANT).await.unwrap().mac(AddressKind::Email, EMAIL);
+        let list = ring.suppression(TENANT).await.unwrap().mac(AddressKind::Email, EMAIL);
+        (blind, list)
+    }))
+    .await;
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "first use by many makes one key");
+    let (blind, suppression) = all[0];
+    assert_ne!(blind.mac, suppression.mac);
+    let theirs = rings[0].blind(OTHER).await.unwrap().mac(AddressKind::Email, EMAIL);
+    assert_ne!(blind.mac, theirs.mac);
+}
+
+#[tokio::test]
+async fn suppression_outlives_the_subject() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    keyring.create(TENANT, Some(subject(1)), &[], subject(1)).await.unwrap();
+    keyring.index_address(TENANT, subject(1), AddressKind::Phone, PHONE).await.unwrap();
+    let before = keyring.suppression(TENANT).await.unwrap().mac(AddressKind::Phone, PHONE);
+    keyring.destroy(TENANT, &[subject(1)], &[], CAUSE).await.unwrap();
+    assert_eq!(keyring.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), []);
+    let after = world.keyring().await.suppression(TENANT).await.unwrap().macs(AddressKind::Phone, PHONE);
+    assert!(after.contains(&before));
+}
