@@ -1,0 +1,153 @@
+//! The RPCs, one file each: decode, domain, store, outbox, encode. Who may call stands in the protos and was checked before.
+
+mod cancel_erasure;
+mod confirm_erasure;
+mod encode;
+mod get_certificate;
+mod get_erasure;
+mod list_certificate_keys;
+mod list_erasures;
+mod participant;
+mod request_erasure;
+
+use std::{sync::Arc, time::Duration};
+
+use lethe_ambient::{Clock, Entropy};
+use lethe_ids::{ErasureId, MemberId, TenantId};
+use lethe_outbox::{Actor, Audit};
+use lethe_proto::retention::{
+    CancelErasureRequest, ConfirmErasureRequest, Erasure, GetCertificateRequest, GetCertificateResponse,
+    GetErasureRequest, ListCertificateKeysRequest, ListCertificateKeysResponse, ListErasuresRequest,
+    ListErasuresResponse, RequestErasureRequest, RequestErasureResponse,
+    retention_service_server::RetentionService,
+};
+use lethe_service::{CallContext, Database, TenantTx};
+use tokio::sync::Notify;
+use tonic::{Request, Response, Status};
+
+pub use participant::Participant;
+
+use crate::{domain::Calendar, error::Error, saga::Saga};
+
+/// Serves `lethe.retention.v1.RetentionService`.
+#[derive(Clone)]
+pub struct Api {
+    /// Participants, database, outbox, clock and signer are the saga's.
+    pub saga: Saga,
+    /// Due dates.
+    pub calendar: Calendar,
+    /// Who takes part in an erasure that is requested now.
+    pub participants: Vec<String>,
+    /// The longest that a participant may take to count.
+    pub count_timeout: Duration,
+    /// Wakes the job that advances erasures.
+    pub due: Arc<Notify>,
+}
+
+/// Who asks, and under which request.
+struct Asking {
+    tenant: TenantId,
+    member: MemberId,
+    context: CallContext,
+}
+
+impl Asking {
+    fn of<T>(request: &Request<T>) -> Result<Self, Status> {
+        let principal = lethe_access::principal(request)?;
+        Ok(Self {
+            tenant: principal.tenant,
+            member: principal.member,
+            context: CallContext::of(request).clone(),
+        })
+    }
+}
+
+impl Api {
+    fn db(&self) -> &Database {
+        &self.saga.db
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.saga.clock
+    }
+
+    fn entropy(&self) -> &Entropy {
+        &self.saga.entropy
+    }
+
+    /// Puts who did what to an erasure into the transaction. The contact is not named: the erasure is its alias.
+    async fn audit(
+        &self,
+        tx: &mut TenantTx,
+        asking: &Asking,
+        action: &str,
+        erasure: ErasureId,
+    ) -> Result<(), Error> {
+        let target = erasure.to_string();
+        let audit = Audit {
+            actor: Actor::Member(asking.member),
+            action,
+            target_kind: "erasure",
+            target_id: &target,
+            contact: None,
+            request_id: &asking.context.request_id,
+        };
+        self.saga.outbox.audit(tx, &audit).await?;
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl RetentionService for Api {
+    async fn request_erasure(
+        &self,
+        request: Request<RequestErasureRequest>,
+    ) -> Result<Response<RequestErasureResponse>, Status> {
+        let asking = Asking::of(&request)?;
+        Ok(Response::new(request_erasure::request_erasure(self, &asking, request.into_inner()).await?))
+    }
+
+    async fn confirm_erasure(
+        &self,
+        request: Request<ConfirmErasureRequest>,
+    ) -> Result<Response<Erasure>, Status> {
+        let asking = Asking::of(&request)?;
+        Ok(Response::new(confirm_erasure::confirm_erasure(self, &asking, request.into_inner()).await?))
+    }
+
+    async fn cancel_erasure(
+        &self,
+        request: Request<CancelErasureRequest>,
+    ) -> Result<Response<Erasure>, Status> {
+        let asking = Asking::of(&request)?;
+        Ok(Response::new(cancel_erasure::cancel_erasure(self, &asking, request.into_inner()).await?))
+    }
+
+    async fn get_erasure(&self, request: Request<GetErasureRequest>) -> Result<Response<Erasure>, Status> {
+        let asking = Asking::of(&request)?;
+        Ok(Response::new(get_erasure::get_erasure(self, &asking, request.into_inner()).await?))
+    }
+
+    async fn list_erasures(
+        &self,
+        request: Request<ListErasuresRequest>,
+    ) -> Result<Response<ListErasuresResponse>, Status> {
+        let asking = Asking::of(&request)?;
+        Ok(Response::new(list_erasures::list_erasures(self, &asking, request.into_inner()).await?))
+    }
+
+    async fn get_certificate(
+        &self,
+        request: Request<GetCertificateRequest>,
+    ) -> Result<Response<GetCertificateResponse>, Status> {
+        let asking = Asking::of(&request)?;
+        Ok(Response::new(get_certificate::get_certificate(self, &asking, request.into_inner()).await?))
+    }
+
+    async fn list_certificate_keys(
+        &self,
+        _: Request<ListCertificateKeysRequest>,
+    ) -> Result<Response<ListCertificateKeysResponse>, Status> {
+        Ok(Response::new(list_certificate_keys::list_certificate_keys(self)?))
+    }
+}

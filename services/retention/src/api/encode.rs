@@ -1,0 +1,89 @@
+//! An erasure as the protobuf says it.
+
+use lethe_proto::{
+    erasure::{CountResponse, Tally},
+    retention::{Erasure, ErasureState},
+};
+use lethe_service::{TenantTx, timestamp};
+use prost::Message;
+use time::OffsetDateTime;
+
+use crate::{
+    domain::State,
+    error::Error,
+    saga::participant_states,
+    store::{self, StepRow},
+};
+
+/// The wire's word for a state.
+pub(super) fn state_to_wire(state: State) -> ErasureState {
+    match state {
+        State::Requested => ErasureState::Requested,
+        State::Confirmed => ErasureState::Confirmed,
+        State::Fenced => ErasureState::Fenced,
+        State::Purged => ErasureState::Purged,
+        State::Verified => ErasureState::Verified,
+        State::Certified => ErasureState::Certified,
+        State::ReVerified => ErasureState::ReVerified,
+        State::Cancelled => ErasureState::Cancelled,
+    }
+}
+
+/// Our word for the wire's state; `None` for unspecified.
+pub(super) fn state_of_wire(state: ErasureState) -> Option<State> {
+    Some(match state {
+        ErasureState::Unspecified => return None,
+        ErasureState::Requested => State::Requested,
+        ErasureState::Confirmed => State::Confirmed,
+        ErasureState::Fenced => State::Fenced,
+        ErasureState::Purged => State::Purged,
+        ErasureState::Verified => State::Verified,
+        ErasureState::Certified => State::Certified,
+        ErasureState::ReVerified => State::ReVerified,
+        ErasureState::Cancelled => State::Cancelled,
+    })
+}
+
+/// The erasure with its participants' counts and states, as the transaction sees it.
+pub(super) async fn erasure(
+    tx: &mut TenantTx,
+    row: &store::Erasure,
+    now: OffsetDateTime,
+) -> Result<Erasure, Error> {
+    let participants = store::participants(tx, row.id).await?;
+    let steps = store::steps(tx, row.id).await?;
+    encode(row, &participants, &steps, now)
+}
+
+fn encode(
+    row: &store::Erasure,
+    participants: &[(String, Vec<u8>)],
+    steps: &[StepRow],
+    now: OffsetDateTime,
+) -> Result<Erasure, Error> {
+    let mut tallies: Vec<Tally> = Vec::new();
+    for (_, counted) in participants {
+        let counted = CountResponse::decode(&counted[..]).map_err(|_| Error::Damaged)?;
+        for tally in counted.tallies {
+            match tallies.iter_mut().find(|known| known.store == tally.store && known.kind == tally.kind) {
+                Some(known) => known.count = known.count.saturating_add(tally.count),
+                None => tallies.push(tally),
+            }
+        }
+    }
+    let names: Vec<String> = participants.iter().map(|(name, _)| name.clone()).collect();
+    let contact = row.contact.filter(|_| !row.state.is_certified());
+    Ok(Erasure {
+        erasure_id: row.id.to_string(),
+        contact_id: contact.map(|contact| contact.to_string()).unwrap_or_default(),
+        state: state_to_wire(row.state).into(),
+        received_at: Some(timestamp(row.received_at)),
+        due_at: Some(timestamp(row.due_at)),
+        confirmed_at: row.confirmed_at.map(timestamp),
+        certified_at: row.certified_at.map(timestamp),
+        re_verified_at: row.re_verified_at.map(timestamp),
+        tallies,
+        participants: participant_states(row.state, &names, steps, now),
+        version: row.version,
+    })
+}

@@ -1,0 +1,146 @@
+//! A certificate in plain words: what it attests, what it does not, and what lingers until when.
+
+use std::fmt::{self, Write};
+
+use super::{
+    keys::date,
+    statement::{Attestation, Line, Statement, outside},
+};
+
+/// What a verified certificate says, for a reader who knows nothing of its format. Ends with a line break.
+pub fn explain(statement: &Statement) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_all(&mut text, statement);
+    text
+}
+
+fn write_all(out: &mut String, statement: &Statement) -> fmt::Result {
+    let dates = &statement.dates;
+    let turn = match statement.sequence {
+        1 => "the first, after the purge".to_owned(),
+        2 => "the second, after everything was read again later".to_owned(),
+        more => format!("number {more}"),
+    };
+    writeln!(out, "Certificate of erasure {}: {turn}.", statement.certificate_id)?;
+    writeln!(
+        out,
+        "Erasure {} of tenant {}, mode {}.",
+        statement.erasure_id, statement.tenant_id, statement.mode
+    )?;
+    writeln!(out, "Whose it was stands in it only as a commitment: {}.", statement.subject_commitment)?;
+    writeln!(out)?;
+    writeln!(out, "Dates (UTC)")?;
+    for (what, at) in [
+        ("the request was received", dates.received_at),
+        ("an answer was due", dates.due_at),
+        ("a member confirmed", dates.confirmed_at),
+        ("every service had stopped all writing about the person", dates.fenced_at),
+        ("every service had deleted and destroyed", dates.purged_at),
+        ("every service had read its stores again", dates.verified_at),
+        ("this certificate was signed", dates.certified_at),
+    ] {
+        writeln!(out, "  {}  {what}", date(at))?;
+    }
+    let in_time = if dates.purged_at <= dates.due_at { "within" } else { "after the end of" };
+    writeln!(out, "  The purge was complete {in_time} the period of Art. 12(3) GDPR.")?;
+
+    let section = |out: &mut String, title: &str, kind: Attestation| -> fmt::Result {
+        let mut lines = lines_of(statement, kind).peekable();
+        if lines.peek().is_none() {
+            return Ok(());
+        }
+        writeln!(out, "\n{title}")?;
+        lines.try_for_each(|(participant, line)| writeln!(out, "  {participant}: {}", Plain(line)))
+    };
+    section(out, "Read again by other code than the eraser's, and found as said", Attestation::ReRead)?;
+    section(out, "The storage engine's own figures, not read by us", Attestation::EngineFigure)?;
+    section(out, "Declared, not checked", Attestation::Declared)?;
+    section(out, "Not looked at", Attestation::NotLookedAt)?;
+    section(
+        out,
+        "Lingers, unreadable through the platform, and is gone by the date",
+        Attestation::ResidualUntil,
+    )?;
+
+    writeln!(
+        out,
+        "\nUntil {} an old copy of a key store may still open what an old copy of a",
+        date(statement.shred_bound)
+    )?;
+    writeln!(
+        out,
+        "database holds: the erased is unreadable through the platform. After that date it is unrecoverable."
+    )?;
+    writeln!(out, "\nOutside of what is promised")?;
+    for code in &statement.outside_the_promise {
+        writeln!(out, "  {}", sentence(code).unwrap_or(code))?;
+    }
+    writeln!(
+        out,
+        "\nThe rights ledger has it as entry {} ({}).",
+        statement.ledger.number, statement.ledger.digest
+    )?;
+    writeln!(out, "The certificate attests what was read, when and by whom, and nothing more.")
+}
+
+fn lines_of(statement: &Statement, kind: Attestation) -> impl Iterator<Item = (&str, &Line)> {
+    statement.participants.iter().flat_map(move |participant| {
+        participant
+            .lines
+            .iter()
+            .filter(move |line| line.attestation == kind)
+            .map(move |line| (participant.name.as_str(), line))
+    })
+}
+
+/// One line of the certificate as a sentence.
+struct Plain<'a>(&'a Line);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Line { store, kind, attestation, code, looked_for, found, until } = self.0;
+        write!(f, "{store}, {}", kind.replace('_', " "))?;
+        if *attestation != Attestation::NotLookedAt && (*looked_for > 0 || *found > 0) {
+            write!(f, ": looked for {looked_for}, found {found}")?;
+        }
+        if let Some(at) = until {
+            write!(f, ": until {}", date(*at))?;
+        }
+        match sentence(code) {
+            Some(sentence) => write!(f, ". {sentence}"),
+            None => write!(f, " ({code})"),
+        }
+    }
+}
+
+/// The codes that have a sentence. Another code is printed as it stands.
+fn sentence(code: &str) -> Option<&'static str> {
+    Some(match code {
+        outside::OTHERS_WRITING_ABOUT_THE_PERSON => {
+            "What somebody else wrote about the person in a conversation of their own is not part of this erasure."
+        }
+        outside::COPIES_MADE_OUTSIDE_BEFORE => {
+            "What members or recipients copied out of the platform before is not in its reach."
+        }
+        outside::RANDOM_IDS_IN_FENCES_AND_LEDGER => {
+            "Random ids stay in fences and in the rights ledger, so that a restored backup is erased again; who read and \
+             erased, and when, stays in the audit log."
+        }
+        "ROWS_ABSENT" => "No row is left.",
+        "CONTACT_ID_ABSENT" => "No row names the contact any more.",
+        "FINGERPRINTS_ABSENT" => "No fingerprint of a request is left.",
+        "OLD_PAGES_RANDOM_IDS" => {
+            "Old pages, logs and backups may hold the contact's random id, and nothing else of them."
+        }
+        "SECRETS_DESTROYED" => "The keys are destroyed; what is sealed under them opens no more.",
+        "TERMS_ABSENT" => "No word of it is in the index.",
+        "DOCUMENTS_ABSENT" => "No document of it is in the index.",
+        "BLIND_INDEX_ABSENT" => "The person is no longer found by telephone number or address.",
+        "FENCE_KEPT" => "The fence stays and keeps the contact's random id from being written about again.",
+        "CENSUS_KEY_KEPT" => "The key of the lists of what was there is kept for the second verification.",
+        "OLD_PAGES_KEYSTORE" => "Old pages, logs and backups of the key store may hold wrapped keys.",
+        "OLD_PAGES_DATABASE" => "Old pages, logs and backups of the database hold sealed rows.",
+        _ => return None,
+    })
+}

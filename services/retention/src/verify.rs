@@ -1,0 +1,118 @@
+//! Disbelieves the eraser: reads as the verify role, by statements of its own, what is still there. It goes by the census
+//! and by the catalogue: every column of the type `contact_id`, whatever table a later migration gives one to.
+
+use lethe_ids::ContactId;
+use lethe_keyring::open_with;
+use lethe_proto::erasure::{Attestation, Finding, VerifyAbsentResponse};
+use lethe_service::{Database, TenantTx, timestamp};
+use sqlx::AssertSqlSafe;
+use time::OffsetDateTime;
+
+use crate::{
+    erase::{Census, STORE, Scope, place},
+    error::Error,
+};
+
+/// The table that keeps the id on purpose.
+const KEPT: &str = "fences";
+
+/// Reads again what the scope had, and says what is there.
+///
+/// # Errors
+/// [`Error::ScopeNotFenced`] and [`Error::CensusUnreadable`] when there is nothing to go by.
+pub(crate) async fn verify_absent(
+    db: &Database,
+    scope: &Scope,
+    census_key: &[u8; 32],
+    now: OffsetDateTime,
+) -> Result<VerifyAbsentResponse, Error> {
+    let mut tx = db.verify_tenant(scope.tenant).await?;
+    let sealed: Option<Vec<u8>> =
+        sqlx::query_scalar("select census from fences where tenant_id = $1 and scope_id = $2")
+            .bind(scope.tenant.uuid())
+            .bind(scope.scope.uuid())
+            .fetch_optional(&mut *tx)
+            .await?;
+    let sealed = sealed.ok_or(Error::ScopeNotFenced)?;
+    let census = open_with(census_key, place(scope), &sealed).map_err(|_| Error::CensusUnreadable)?;
+    let census: Census = serde_json::from_slice(&census).map_err(|_| Error::CensusUnreadable)?;
+
+    let tenant = scope.tenant.uuid();
+    let erasures: i64 = sqlx::query_scalar(
+        "select count(*) from erasures where tenant_id = $1 and erasure_id = any($2) and contact_id is not null",
+    )
+    .bind(tenant)
+    .bind(&census.erasures)
+    .fetch_one(&mut *tx)
+    .await?;
+    let fingerprints: i64 = sqlx::query_scalar(
+        "select count(*) from idempotency_keys where tenant_id = $1 and key = any($2)
+           and (body_mac is not null or mac_key is not null)",
+    )
+    .bind(tenant)
+    .bind(&census.idempotency_keys)
+    .fetch_one(&mut *tx)
+    .await?;
+    let mut findings = vec![
+        re_read("erasures", census.erasures.len(), erasures, "CONTACT_ID_ABSENT"),
+        re_read("idempotency_keys", census.idempotency_keys.len(), fingerprints, "FINGERPRINTS_ABSENT"),
+    ];
+    for (table, column) in contact_columns(&mut tx).await? {
+        let found = naming(&mut tx, &table, &column, scope.contact).await?;
+        findings.push(match table.as_str() {
+            KEPT => line(KEPT, Attestation::Declared, 1, found, "FENCE_KEPT"),
+            _ => re_read(&table, 1, found, "CONTACT_ID_ABSENT"),
+        });
+    }
+    findings.push(line("old_pages", Attestation::NotLookedAt, 0, 0, "OLD_PAGES_RANDOM_IDS"));
+    Ok(VerifyAbsentResponse { findings, verified_at: Some(timestamp(now)) })
+}
+
+/// Every column of the type `contact_id`: (table, column).
+async fn contact_columns(tx: &mut TenantTx) -> Result<Vec<(String, String)>, sqlx::Error> {
+    sqlx::query_as(
+        "select c.relname::text, a.attname::text from pg_attribute a
+         join pg_class c on c.oid = a.attrelid join pg_type t on t.oid = a.atttypid
+         where t.typname = 'contact_id' and c.relkind in ('r', 'p') and not a.attisdropped
+         order by 1, 2",
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// How many rows of the table name the contact.
+async fn naming(
+    tx: &mut TenantTx,
+    table: &str,
+    column: &str,
+    contact: ContactId,
+) -> Result<i64, sqlx::Error> {
+    let (table, column) = (quoted(table), quoted(column));
+    // Safe: both names come from the catalogue and are quoted.
+    let statement = format!("select count(*) from {table} where tenant_id = $1 and {column} = $2");
+    sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(tx.tenant().uuid())
+        .bind(contact.uuid())
+        .fetch_one(&mut **tx)
+        .await
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn re_read(kind: &str, looked_for: usize, found: i64, code: &str) -> Finding {
+    line(kind, Attestation::ReRead, looked_for as u64, found, code)
+}
+
+fn line(kind: &str, attestation: Attestation, looked_for: u64, found: i64, code: &str) -> Finding {
+    Finding {
+        store: STORE.to_owned(),
+        kind: kind.to_owned(),
+        attestation: attestation.into(),
+        looked_for,
+        found: found.unsigned_abs(),
+        code: code.to_owned(),
+        until: None,
+    }
+}
