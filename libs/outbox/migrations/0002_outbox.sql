@@ -80,7 +80,7 @@ create table inbox (
 );
 create index inbox_seen_at on inbox using brin (seen_at);
 call protect('inbox');
-call protect_due('inbox', array['seen_at']);
+call protect_due('inbox', array['tenant_id', 'consumer', 'event_id', 'seen_at']);
 
 -- What the jobs role does across tenants: publish and mark, requeue, sweep. The app role only puts.
 do $$
@@ -164,7 +164,7 @@ end $$;
 create function outbox_backlog_v1(at_most integer) returns integer
 language plpgsql stable set enable_seqscan = off set enable_bitmapscan = off as $$
 begin
-  return (select count(*) from (select 1 from outbox o where o.stream_seq is null limit at_most) some);
+  return (select count(*) from (select 1 from outbox o where o.stream_seq is null limit at_most) waiting);
 end $$;
 
 -- Marks what was published. Refused as a whole (answer null) when the stream's life is another by now; rows of a slot whose

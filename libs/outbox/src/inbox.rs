@@ -29,8 +29,8 @@ pub async fn seen(tx: &mut TenantTx, consumer: &str, event: EventId) -> Result<b
 /// When PostgreSQL does not answer.
 pub async fn sweep_inbox(db: &Database, limit: u32) -> Result<u64, sqlx::Error> {
     let gone = sqlx::query(
-        "delete from inbox where ctid = any (array(
-             select ctid from inbox where seen_at < now() - interval '7 days' limit $1))",
+        "delete from inbox where (tenant_id, consumer, event_id) in (
+             select tenant_id, consumer, event_id from inbox where seen_at < now() - interval '7 days' limit $1)",
     )
     .bind(i64::from(limit))
     .execute(db.jobs())

@@ -47,6 +47,8 @@ pub struct RelayConfig {
     pub publish_timeout_ms: u64,
     /// How many events may wait while lost ones are put back into the queue: what is new waits behind these.
     pub requeue_backlog: u32,
+    /// How often partitions are made (a day ahead) and dropped, and the inbox forgets.
+    pub keep_ms: u64,
     /// Limits of the stream.
     pub stream: StreamConfig,
 }
@@ -61,6 +63,7 @@ impl Default for RelayConfig {
             check_ms: 1_000,
             publish_timeout_ms: 10_000,
             requeue_backlog: 4_096,
+            keep_ms: 600_000,
             stream: StreamConfig::default(),
         }
     }
@@ -90,7 +93,7 @@ pub fn relay(bus: &Bus, area: &'static str, config: RelayConfig, outbox: &Outbox
     vec![
         Job::new("relay_outbox", relay.run()),
         requeue::job(bus, &config, keeper, lost, outbox),
-        keep::job(bus),
+        keep::job(bus, &config),
     ]
 }
 

@@ -6,18 +6,18 @@ use std::time::Duration;
 use lethe_service::{Job, Progress};
 use sqlx::Row;
 
+use super::RelayConfig;
 use crate::{Bus, sweep_inbox};
 
-/// How often; partitions are made a day ahead.
-const INTERVAL: Duration = Duration::from_secs(600);
 /// Rows in one sweeping statement.
 const SWEEP: u32 = 5_000;
 
 /// The job. Any number of processes may do it at once.
-pub(super) fn job(bus: &Bus) -> Job {
+pub(super) fn job(bus: &Bus, config: &RelayConfig) -> Job {
     let bus = bus.clone();
     let tasks = bus.tasks.clone();
-    Job::every("keep_outbox", &tasks, INTERVAL, None, move || {
+    let interval = Duration::from_millis(config.keep_ms);
+    Job::every("keep_outbox", &tasks, interval, None, move || {
         let bus = bus.clone();
         async move { keep(&bus).await }
     })
