@@ -15,7 +15,7 @@ create table outbox (
   slot         smallint    not null,  -- hash(aggregate) % 16: who publishes it
   seq          bigint      not null,  -- the aggregate's sequence after the change
   kind         text        not null,
-  payload      bytea       not null,  -- protobuf, ids only, without its version
+  payload      bytea       not null check (octet_length(payload) <= 8192),  -- protobuf, ids only, without its version
   trace_parent text,
   stream_no    integer,               -- the life of the stream it was published to, and where in it;
   stream_seq   bigint                 -- null until then

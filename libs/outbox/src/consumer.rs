@@ -5,6 +5,7 @@
 //! to deliver without end and we count ourselves, so that a message is given up only when its dead letter is written.
 
 mod deliver;
+mod pull;
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 

@@ -9,7 +9,7 @@ use lethe_service::{TenantTx, Trace};
 use prost::Message;
 use tokio::sync::Notify;
 
-use crate::Event;
+use crate::{Event, kinds};
 
 /// The way out of a service's database. Clones share the relay's alarm.
 #[derive(Clone)]
@@ -58,6 +58,7 @@ impl Outbox {
     /// # Errors
     /// When PostgreSQL refuses or does not answer.
     pub async fn put<P: Message>(&self, tx: &mut TenantTx, event: &Event<P>) -> Result<(), sqlx::Error> {
+        debug_assert!(kinds::find(event.kind).is_some(), "{} is not registered", event.kind);
         let tenant = tx.tenant();
         sqlx::query("select outbox_put_v1($1, $2, $3, $4, $5, $6)")
             .bind(tenant.uuid())

@@ -57,7 +57,7 @@ impl Default for RelayConfig {
     fn default() -> Self {
         Self {
             poll_ms: 50,
-            linger_ms: 10,
+            linger_ms: 20,
             batch: 500,
             lease_ms: 5_000,
             check_ms: 1_000,
@@ -178,19 +178,23 @@ impl Relay {
             return Ok(Progress::Idle);
         }
         let more = batch.len() == self.config.batch as usize;
-        let positions = self.publish(&batch).await?;
+        let published = self.publish(&batch).await?;
         if self.connected() != self.connects {
             // The server came back in between: what it acknowledged before may be gone. Look first, then publish again.
             self.life = None;
             return Ok(Progress::More);
         }
-        if let Some(first) = positions.iter().flatten().filter(|at| !at.again).map(|at| at.seq).min()
+        if let Some(first) =
+            published.positions.iter().flatten().filter(|at| !at.again).map(|at| at.seq).min()
             && first <= known
         {
             self.fell_behind(life, first).await?;
             return Ok(Progress::More);
         }
-        self.mark(life, &batch, &positions).await?;
+        self.mark(life, &batch, &published.positions).await?;
+        if let Some(refused) = published.refused {
+            return Err(refused);
+        }
         Ok(if more { Progress::More } else { Progress::Idle })
     }
 

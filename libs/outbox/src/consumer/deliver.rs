@@ -2,16 +2,19 @@
 
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_nats::jetstream::{
-    AckKind, Message,
-    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+use async_nats::{
+    Subject,
+    jetstream::{
+        AckKind, Message,
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    },
 };
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use lethe_service::{BuildError, telemetry};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{Consume, ConsumeError, ConsumerConfig};
+use super::{Consume, ConsumeError, ConsumerConfig, pull::Pull};
 use crate::{Bus, Malformed, Notification, dead_letters, ensure_stream};
 
 /// The handler answered for fewer events than it was handed.
@@ -23,9 +26,6 @@ const TIMED_OUT: &str = "TIMED_OUT";
 /// It was delivered so often without an answer: it may have killed us each time.
 const EXHAUSTED: &str = "DELIVERIES_EXHAUSTED";
 
-/// How long NATS waits with an open pull, and how often it says that it still does.
-const PULL: Duration = Duration::from_secs(10);
-const HEARTBEAT: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Delivery<H> {
@@ -61,29 +61,23 @@ impl<H: Consume> Delivery<H> {
         }
     }
 
+    /// Takes what is there, up to a batch; when nothing is, waits for the first. Nothing is fetched beyond the batch in
+    /// hand: what lies in a buffer of ours would be delivered again while the batch takes long.
     async fn pull(&self, failures: &mut u32) -> Result<(), async_nats::Error> {
         let consumer = self.durable().await?;
-        let mut messages = consumer
-            .stream()
-            .max_messages_per_batch(self.config.batch as usize)
-            .expires(PULL)
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await?;
-        loop {
-            let first = tokio::select! {
-                () = self.bus.tasks.stopped() => return Ok(()),
-                first = messages.next() => first.ok_or("the pull ended")??,
-            };
+        let client = self.bus.nats.client();
+        let inbox = Subject::from(client.new_inbox());
+        let replies = client.subscribe(inbox.clone()).await?;
+        let context = self.bus.nats.jetstream().clone();
+        let mut pull = Pull { consumer, inbox, replies, context, tasks: self.bus.tasks.clone() };
+        while !self.bus.tasks.is_stopping() {
+            let batch = pull.batch(self.config.batch as usize).await?;
             *failures = 0;
-            let mut batch = vec![first];
-            while batch.len() < self.config.batch as usize
-                && let Some(Some(next)) = messages.next().now_or_never()
-            {
-                batch.push(next?);
+            if !batch.is_empty() {
+                self.deliver(batch).await;
             }
-            self.deliver(batch).await;
         }
+        Ok(())
     }
 
     /// The durable consumer, made if it is not there.
@@ -276,5 +270,5 @@ async fn answer(message: &Message, kind: AckKind) {
 }
 
 fn pause(failures: u32) -> Duration {
-    Duration::from_millis(100).saturating_mul(1 << failures.min(6)).min(LONGEST_PAUSE)
+    Duration::from_millis(25).saturating_mul(1 << failures.min(8)).min(LONGEST_PAUSE)
 }

@@ -15,14 +15,22 @@ pub(super) struct Position {
     pub(super) again: bool,
 }
 
+/// What became of a batch.
+pub(super) struct Published {
+    /// One for each event; none for one that the bus did not acknowledge.
+    pub(super) positions: Vec<Option<Position>>,
+    /// Why the last of these was not.
+    pub(super) refused: Option<RelayError>,
+}
+
 impl Relay {
-    /// Publishes a batch. An event that the bus did not acknowledge has no position and is tried again by the next claim.
-    pub(super) async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<Option<Position>>, RelayError> {
+    /// Publishes a batch. What the bus did not acknowledge is tried again by the next claim.
+    pub(super) async fn publish(&self, batch: &[Outgoing]) -> Result<Published, RelayError> {
         let limit = Duration::from_millis(self.config.publish_timeout_ms);
         tokio::time::timeout(limit, self.window(batch)).await.map_err(|_| RelayError::BusAway)?
     }
 
-    async fn window(&self, batch: &[Outgoing]) -> Result<Vec<Option<Position>>, RelayError> {
+    async fn window(&self, batch: &[Outgoing]) -> Result<Published, RelayError> {
         let jetstream = self.bus.nats.jetstream();
         let mut answers = Vec::with_capacity(batch.len());
         for event in batch {
@@ -45,9 +53,6 @@ impl Relay {
                 }
             });
         }
-        match refused {
-            Some(error) if positions.iter().all(Option::is_none) => Err(RelayError::Publish(error.into())),
-            _ => Ok(positions),
-        }
+        Ok(Published { positions, refused: refused.map(|error| RelayError::Publish(error.into())) })
     }
 }

@@ -13,8 +13,9 @@ use lethe_outbox::{
     relay, stream_name,
 };
 use lethe_proto::event::MessageChanged;
-use lethe_service::{BASE_MIGRATION, Database, DatabaseConfig, Job};
+use lethe_service::{BASE_MIGRATION, Database, DatabaseConfig, Job, TenantTx};
 use lethe_testkit::{Databases, World};
+use prost::Message;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -78,11 +79,30 @@ impl Rig {
     /// Commits `count` events, each about an aggregate of its own, with sequences from `first`.
     pub(crate) async fn put(&self, first: u64, count: u64) {
         let mut tx = self.bus.db.tenant(self.tenant).await.unwrap();
-        for seq in first..first + count {
-            self.outbox.put(&mut tx, &event(seq)).await.unwrap();
+        if count == 1 {
+            self.outbox.put(&mut tx, &event(first)).await.unwrap();
+        } else {
+            self.put_by_function(&mut tx, first, count).await;
         }
         tx.commit().await.unwrap();
         self.outbox.wake();
+    }
+
+    /// As a service's own SQL function does: many at once.
+    async fn put_by_function(&self, tx: &mut TenantTx, first: u64, count: u64) {
+        let events: Vec<_> = (first..first + count).map(event).collect();
+        sqlx::query(
+            "select outbox_put_v1($1, e.aggregate, e.seq, $2, e.payload)
+               from unnest($3::uuid[], $4::bigint[], $5::bytea[]) as e (aggregate, seq, payload)",
+        )
+        .bind(self.tenant.uuid())
+        .bind(kind::MESSAGE_CHANGED)
+        .bind(events.iter().map(|event| event.aggregate).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.seq.cast_signed()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.payload.encode_to_vec()).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await
+        .unwrap();
     }
 
     pub(crate) async fn unpublished(&self) -> i64 {
