@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use lethe_ambient::Sensitive;
 use lethe_ids::{ContactId, ConversationId, MemberId, MessageId, TenantId};
 use lethe_proto::messaging::Channel;
+use time::OffsetDateTime;
 
 use crate::analysis::Sought;
 
@@ -22,6 +23,16 @@ pub struct Version {
     pub incarnation: u32,
     /// The contact's sequence when the message last changed.
     pub seq: u64,
+}
+
+impl Version {
+    /// Of a state that nobody named: older than any.
+    pub const UNKNOWN: Self = Self { incarnation: 0, seq: 0 };
+}
+
+/// An instant as the engines order by it: microseconds since 1970.
+pub fn micros(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
 }
 
 /// A message as it is indexed.
@@ -188,6 +199,12 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         tenant: TenantId,
         contact: Option<ContactId>,
+    ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>>;
+    /// The messages of a conversation that are visible. Ascending.
+    fn conversation(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
     ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>>;
     /// Refreshes a shard and removes the bytes of everything deleted in it, from every file; durable when it returns.
     fn expunge(&self, shard: u16) -> BoxFuture<'_, Result<Expunged, EngineError>>;

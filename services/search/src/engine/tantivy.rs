@@ -23,7 +23,7 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures::future::{BoxFuture, FutureExt};
-use lethe_ids::{ContactId, MessageId, TenantId};
+use lethe_ids::{ContactId, ConversationId, MessageId, TenantId};
 use tantivy::TantivyError;
 use uuid::Uuid;
 
@@ -47,17 +47,18 @@ pub struct TantivyEngine {
 }
 
 impl TantivyEngine {
-    /// Opens the index in `folder`, or makes one there with the id `new_id`. Answers what it found. Blocks for
-    /// milliseconds, after a loss of power for as long as it takes to read all of it.
+    /// Opens the index in `folder`, or makes one there with the id `new_id`. An index that is not the `expected` one is
+    /// replaced. Answers what it found. Blocks for milliseconds, after a loss of power for as long as it takes to read
+    /// all of it.
     ///
     /// # Errors
     /// When the folder cannot be written, or another process has it open.
-    pub fn open(folder: &Path, new_id: Uuid) -> Result<(Self, Opened), EngineError> {
+    pub fn open(folder: &Path, expected: Option<Uuid>, new_id: Uuid) -> Result<(Self, Opened), EngineError> {
         fs::create_dir_all(folder)?;
         let lock = fs::File::create(folder.join("lock"))?;
         lock.try_lock().map_err(|_| EngineError::Failed("another process has the index open".to_owned()))?;
         let mark = mark::Mark::read(folder);
-        let trusted = mark.as_ref().is_some_and(|mark| mark.fits(folder));
+        let trusted = mark.as_ref().is_some_and(|mark| mark.fits(folder) && Some(mark.id) == expected);
         let sure = mark.as_ref().is_some_and(mark::Mark::is_sure);
         let damaged = !trusted || (!sure && !shard::all_sound(folder));
         if damaged {
@@ -195,6 +196,14 @@ impl Engine for TantivyEngine {
         contact: Option<ContactId>,
     ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>> {
         self.run(self.of(tenant), move |shard| shard.documents(tenant, contact)).boxed()
+    }
+
+    fn conversation(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>> {
+        self.run(self.of(tenant), move |shard| shard.conversation(tenant, conversation)).boxed()
     }
 
     fn expunge(&self, shard: u16) -> BoxFuture<'_, Result<Expunged, EngineError>> {

@@ -6,7 +6,7 @@ use lethe_search::engine::{
     Document, Engine, EngineError, FencingToken, Opened, Version, Write, Written, tantivy::TantivyEngine,
 };
 
-use crate::support::{TOKEN, contact, document, found, fresh, neighbours, open, opened, put, search, tenant};
+use crate::support::{TOKEN, contact, document, found, fresh, neighbours, open, opened, put, reopen, search, tenant};
 
 async fn index(engine: &TantivyEngine, tenant: TenantId, documents: &[&Document]) -> Written {
     let written = engine.write(TOKEN, tenant, documents.iter().map(|d| put(d)).collect()).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_folder_is_known_again_and_a_wiped_or_damaged_one_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let (engine, was) = opened(folder.path());
     assert_eq!(was, Opened::Empty);
-    assert!(TantivyEngine::open(folder.path(), fresh()).is_err(), "it is open already");
+    assert!(reopen(folder.path()).is_err(), "it is open already");
     let (tenant, id) = (tenant(), engine.id());
     let document = document(contact(), "word");
     index(&engine, tenant, &[&document]).await;
@@ -195,4 +195,6 @@ async fn a_folder_is_known_again_and_a_wiped_or_damaged_one_noticed() {
 
     std::fs::remove_dir_all(folder.path().join("shard-3")).unwrap();
     assert_eq!(opened(folder.path()).1, Opened::Empty, "wiped");
+    let other = TantivyEngine::open(folder.path(), Some(fresh()), fresh()).unwrap();
+    assert_eq!(other.1, Opened::Empty, "not the one that the database knows");
 }

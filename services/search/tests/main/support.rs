@@ -11,7 +11,7 @@ use lethe_proto::messaging::Channel;
 use lethe_search::{
     analysis,
     engine::{
-        Document, Engine, FencingToken, Hit, Opened, Search, Version, Write,
+        Document, Engine, EngineError, FencingToken, Hit, Opened, Search, Version, Write,
         tantivy::{TantivyEngine, read_folder},
     },
 };
@@ -60,11 +60,21 @@ pub(crate) fn put(document: &Document) -> Write {
 }
 
 pub(crate) fn open(folder: &Path) -> TantivyEngine {
-    TantivyEngine::open(folder, fresh()).unwrap().0
+    opened(folder).0
 }
 
 pub(crate) fn opened(folder: &Path) -> (TantivyEngine, Opened) {
-    TantivyEngine::open(folder, fresh()).unwrap()
+    reopen(folder).unwrap()
+}
+
+/// Opens what is there, whichever index it is.
+pub(crate) fn reopen(folder: &Path) -> Result<(TantivyEngine, Opened), EngineError> {
+    TantivyEngine::open(folder, index_id(folder), fresh())
+}
+
+fn index_id(folder: &Path) -> Option<Uuid> {
+    let mark: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("mark.json")).ok()?).ok()?;
+    mark["id"].as_str()?.parse().ok()
 }
 
 pub(crate) fn search(words: &str) -> Search {

@@ -10,10 +10,10 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures::FutureExt;
-use lethe_ids::{ContactId, MessageId, TenantId};
+use lethe_ids::{ContactId, ConversationId, MessageId, TenantId};
 use tantivy::{
     DocSet, FutureResult, Index, IndexBuilder, IndexReader, IndexSettings, IndexWriter, ReloadPolicy,
-    SegmentMeta, SegmentReader, TERMINATED, TantivyDocument, TantivyError,
+    SegmentMeta, SegmentReader, TERMINATED, TantivyDocument, TantivyError, Term,
     index::SegmentId,
     indexer::{IndexWriterOptions, LogMergePolicy, MergePolicy, NoMergePolicy},
     query::TermQuery,
@@ -174,7 +174,7 @@ impl Shard {
     }
 
     /// Refreshes at once: what is waiting may belong to those who are removed.
-    fn remove_all(&self, writing: &mut Writing, term: tantivy::Term) -> Result<(), EngineError> {
+    fn remove_all(&self, writing: &mut Writing, term: Term) -> Result<(), EngineError> {
         writing.writer(&self.index)?.delete_term(term);
         writing.is_dirty = true;
         self.commit(writing)
@@ -312,6 +312,18 @@ impl Shard {
             Some(contact) => key_term(self.fields.contact, tenant, contact.uuid()),
             None => tenant_term(&self.fields, tenant),
         };
+        self.census(term)
+    }
+
+    pub(super) fn conversation(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> Result<Vec<MessageId>, EngineError> {
+        self.census(key_term(self.fields.conversation, tenant, conversation.uuid()))
+    }
+
+    fn census(&self, term: Term) -> Result<Vec<MessageId>, EngineError> {
         Ok(self.reader.searcher().search(&TermQuery::new(term, IndexRecordOption::Basic), &Census)?)
     }
 }

@@ -1,0 +1,163 @@
+//! `SearchMessages`: the engine names ids, messaging gives the texts under the viewer's principal, and only what it gives
+//! and what still has the words is a hit. Newest first.
+
+use lethe_ids::{ContactId, ConversationId, MemberId, MessageId, TenantId};
+use lethe_proto::{
+    messaging::{
+        Channel, HydrateMessagesRequest, Message, message_service_client::MessageServiceClient,
+    },
+    search::{Highlight, SearchHit, SearchMessagesRequest, SearchMessagesResponse, WaitFor},
+};
+use lethe_service::{CallContext, Failure, Limit, PageKey, id, instant};
+use prost_types::Timestamp;
+use time::OffsetDateTime;
+use tokio::time::{Duration, Instant};
+use tonic::Request;
+
+use super::Api;
+use crate::{
+    analysis::{self, Sought},
+    engine::{Hit, Search, micros},
+    error::Error,
+    indexer::LARGEST_ANSWER,
+    store,
+};
+
+/// Longer queries are refused. In characters.
+const LONGEST_QUERY: usize = 256;
+/// Ids in one question to messaging.
+const MOST_IDS: usize = 200;
+/// When messaging leaves hits out, more are sought, at most so many times for one page; then the page is short.
+const ROUNDS: usize = 8;
+/// How often a waiting search looks at the progress that another process may have made.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(super) async fn search_messages(
+    api: &Api,
+    request: Request<SearchMessagesRequest>,
+) -> Result<SearchMessagesResponse, Error> {
+    let tenant = lethe_access::principal(&request)?.tenant;
+    let context = CallContext::of(&request).clone();
+    let request = request.into_inner();
+    let limit = Limit::of(request.page.as_ref())?.get();
+    let mut search = read(&request)?;
+    let caught_up = match &request.wait_for {
+        Some(wait_for) => wait(api, &context, tenant, wait_for).await?,
+        None => true,
+    };
+    let (mut hits, mut next) = (Vec::new(), None);
+    for _ in 0..ROUNDS {
+        // One more than the page holds tells whether there is a next one.
+        search.limit = (limit - hits.len() + 1).min(MOST_IDS);
+        let found = api.indexer.engine.search(tenant, search.clone()).await?;
+        let is_last = found.len() < search.limit;
+        let mut messages = hydrate(api, &context, &found).await?.into_iter().peekable();
+        for hit in found {
+            let id = hit.message.to_string();
+            if let Some(message) = messages.next_if(|message| message.message_id == id)
+                && let Some(highlighted) = highlighted(&search.sought, message)
+            {
+                if hits.len() == limit {
+                    return Ok(response(hits, next, caught_up));
+                }
+                hits.push(highlighted);
+            }
+            (next, search.after) = (Some(hit), Some(hit));
+        }
+        if is_last {
+            return Ok(response(hits, None, caught_up));
+        }
+    }
+    Ok(response(hits, next, caught_up))
+}
+
+fn response(hits: Vec<SearchHit>, next: Option<Hit>, caught_up: bool) -> SearchMessagesResponse {
+    let next = next.map(|hit| {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(hit.at) * 1_000);
+        PageKey { at: at.unwrap_or(OffsetDateTime::UNIX_EPOCH), id: hit.message.uuid() }.encode()
+    });
+    SearchMessagesResponse { hits, next: next.unwrap_or_default(), caught_up }
+}
+
+/// The request as a search. What does not fit is refused with its field.
+fn read(request: &SearchMessagesRequest) -> Result<Search, Failure> {
+    if request.query.is_empty() || request.query.chars().count() > LONGEST_QUERY {
+        return Err(Failure::invalid("query", "must have 1 to 256 characters"));
+    }
+    let sought = analysis::sought(&request.query);
+    let channel = Channel::try_from(request.channel).map_err(|_| Failure::invalid("channel", "is none of ours"))?;
+    let after = PageKey::of(request.page.as_ref())?;
+    let (from, until) = (time(&request.from, "from")?, time(&request.until, "until")?);
+    if let (Some(from), Some(until)) = (from, until)
+        && until <= from
+    {
+        return Err(Failure::invalid("until", "must be later than from"));
+    }
+    Ok(Search {
+        sought: sought.ok_or_else(|| Failure::invalid("query", "has no word to look for"))?,
+        channel: Some(channel).filter(|channel| *channel != Channel::Unspecified),
+        contact: optional::<ContactId>("contact_id", &request.contact_id)?,
+        conversation: optional::<ConversationId>("conversation_id", &request.conversation_id)?,
+        member: optional::<MemberId>("member_id", &request.member_id)?,
+        from,
+        until,
+        after: after.map(|key| Hit { at: micros(key.at), message: MessageId::new(key.id) }),
+        limit: 0,
+    })
+}
+
+fn optional<T: std::str::FromStr<Err = lethe_ids::NotAnId>>(field: &str, text: &str) -> Result<Option<T>, Failure> {
+    if text.is_empty() { Ok(None) } else { id(field, text).map(Some) }
+}
+
+fn time(timestamp: &Option<Timestamp>, field: &str) -> Result<Option<i64>, Failure> {
+    timestamp.as_ref().map(|timestamp| instant(timestamp, field).map(micros)).transpose()
+}
+
+/// Waits until the change is visible. Answers whether it is.
+async fn wait(api: &Api, context: &CallContext, tenant: TenantId, wait_for: &WaitFor) -> Result<bool, Error> {
+    let contact: ContactId = id("wait_for.contact_id", &wait_for.contact_id)?;
+    let indexer = &api.indexer;
+    let mut limit = indexer.config.wait_for();
+    if let Some(left) = context.remaining() {
+        limit = limit.min(left / 2);
+    }
+    let deadline = Instant::now() + limit;
+    let mut progressed = indexer.progressed();
+    loop {
+        progressed.borrow_and_update();
+        let mut tx = indexer.db.tenant(tenant).await?;
+        let progress = store::progress::read(&mut tx, &[contact].into()).await?;
+        let is_whole = store::tenants::standing(&mut tx).await?.is_some_and(|(is_done, _)| is_done);
+        drop(tx);
+        if is_whole && progress.get(&contact).is_some_and(|progress| progress.has_reached(wait_for.seq)) {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        let look = (Instant::now() + LOOK).min(deadline);
+        tokio::select! {
+            _ = progressed.changed() => {}
+            () = tokio::time::sleep_until(look) => {}
+        }
+    }
+}
+
+/// The messages of these hits that the viewer may see, in their order.
+async fn hydrate(api: &Api, context: &CallContext, hits: &[Hit]) -> Result<Vec<Message>, Error> {
+    if hits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut messaging = MessageServiceClient::new(api.peers.client("messaging", context))
+        .max_decoding_message_size(LARGEST_ANSWER);
+    let message_ids = hits.iter().map(|hit| hit.message.to_string()).collect();
+    Ok(messaging.hydrate_messages(HydrateMessagesRequest { message_ids }).await?.into_inner().messages)
+}
+
+/// The hit with its highlights; nothing when the words are no longer in the text.
+fn highlighted(sought: &Sought, message: Message) -> Option<SearchHit> {
+    let ranges = analysis::highlight(sought, &message.text)?;
+    let highlights = ranges.into_iter().map(|(start, end)| Highlight { start, end }).collect();
+    Some(SearchHit { message: Some(message), highlights })
+}

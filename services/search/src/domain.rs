@@ -1,0 +1,3 @@
+//! What search knows without asking anybody.
+
+pub(crate) mod progress;

@@ -1,0 +1,115 @@
+//! The one way into the index. Writes of a shard take turns: in a [`Turn`] messaging is read, the fences are checked, the
+//! engine is written, and the fences are checked again; what was fenced meanwhile is undone before anybody is told
+//! that it is done. A turn needs the shard's lease, whose token goes along with each write.
+//!
+//! A fence that is committed waits for one turn of its shard: then no writer is under way that has not met it.
+
+mod source;
+mod turn;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use lethe_ambient::{Clock, Entropy};
+use lethe_ids::TenantId;
+use lethe_service::{Database, Peers};
+use tokio::sync::{Notify, watch};
+
+use crate::{config::Config, engine::Engine, error::Error, leases::Leases, store};
+pub(crate) use source::{LARGEST_ANSWER, Source};
+pub(crate) use turn::{Changes, Turn};
+
+/// What writes to the index. Shared by events, jobs and RPCs.
+pub(crate) struct Indexer {
+    pub(crate) db: Database,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) leases: Leases,
+    pub(crate) source: Source,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    pub(crate) config: Config,
+    /// One for each shard: held for the length of a turn.
+    gates: Vec<tokio::sync::Mutex<()>>,
+    /// Tenants that are noted in the database.
+    known: Mutex<HashSet<TenantId>>,
+    /// Counts the commits of progress, for those who wait for one.
+    progressed: watch::Sender<u64>,
+    /// Somebody asked for a rebuild.
+    pub(crate) rebuild: Arc<Notify>,
+}
+
+impl Indexer {
+    pub(crate) fn new(
+        db: Database,
+        engine: Arc<dyn Engine>,
+        leases: Leases,
+        peers: Peers,
+        clock: Clock,
+        entropy: Entropy,
+        config: Config,
+    ) -> Self {
+        let gates = (0..engine.shards()).map(|_| tokio::sync::Mutex::default()).collect();
+        let source = Source::new(peers, entropy.clone(), config.messaging_timeout());
+        Self {
+            db,
+            engine,
+            leases,
+            source,
+            clock,
+            entropy,
+            config,
+            gates,
+            known: Mutex::default(),
+            progressed: watch::Sender::new(0),
+            rebuild: Arc::default(),
+        }
+    }
+
+    /// Waits for the shard of `tenant` and holds it.
+    ///
+    /// # Errors
+    /// [`Error::ShardElsewhere`] without the shard's lease.
+    pub(crate) async fn turn(&self, tenant: TenantId) -> Result<Turn<'_>, Error> {
+        let shard = self.engine.shard(tenant);
+        let gate = self.gates[usize::from(shard)].lock().await;
+        let token = self.leases.token(shard).ok_or(Error::ShardElsewhere)?;
+        Ok(Turn::new(self, tenant, shard, token, gate))
+    }
+
+    /// Removes the bytes of what is deleted in a shard, between two turns.
+    pub(crate) async fn expunge(&self, shard: u16) -> Result<(), Error> {
+        let _gate = self.gates[usize::from(shard)].lock().await;
+        if self.leases.token(shard).is_some() {
+            self.engine.expunge(shard).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes a tenant that was never seen, once a process.
+    pub(crate) async fn greet(&self, tenant: TenantId) -> Result<(), Error> {
+        if self.known().contains(&tenant) {
+            return Ok(());
+        }
+        let mut tx = self.db.tenant(tenant).await?;
+        store::tenants::greet(&mut tx).await?;
+        tx.commit().await?;
+        self.known().insert(tenant);
+        self.rebuild.notify_one();
+        Ok(())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashSet<TenantId>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes each time that progress was committed in this process.
+    pub(crate) fn progressed(&self) -> watch::Receiver<u64> {
+        self.progressed.subscribe()
+    }
+
+    fn tell_progress(&self) {
+        self.progressed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}

@@ -1,0 +1,154 @@
+//! A turn at a shard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lethe_ids::{ContactId, MessageId, TenantId};
+use tokio::sync::MutexGuard;
+
+use super::Indexer;
+use crate::{
+    domain::progress::Progress,
+    engine::{Document, EngineError, FencingToken, Version, Write, Written},
+    error::Error,
+    store,
+};
+
+/// What shall be visible at the end of a write.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// Messages as they are.
+    pub(crate) puts: Vec<Document>,
+    /// Messages that are not to be had, and the latest state of them that is known of.
+    pub(crate) removes: BTreeMap<MessageId, Version>,
+    /// Contacts of whom nothing is to be had.
+    pub(crate) gone: BTreeSet<ContactId>,
+    /// How far contacts have come with that.
+    pub(crate) progress: BTreeMap<ContactId, Progress>,
+}
+
+/// A tenant's shard, held.
+pub(crate) struct Turn<'a> {
+    indexer: &'a Indexer,
+    tenant: TenantId,
+    shard: u16,
+    token: FencingToken,
+    _gate: MutexGuard<'a, ()>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        indexer: &'a Indexer,
+        tenant: TenantId,
+        shard: u16,
+        token: FencingToken,
+        gate: MutexGuard<'a, ()>,
+    ) -> Self {
+        Self { indexer, tenant, shard, token, _gate: gate }
+    }
+
+    /// Check, write, check again, undo. When it returns, all is visible and the progress is committed.
+    pub(crate) async fn write(&self, changes: Changes) -> Result<Written, Error> {
+        let (db, engine) = (&self.indexer.db, &self.indexer.engine);
+        let mut contacts: BTreeSet<ContactId> = changes.progress.keys().copied().collect();
+        contacts.extend(changes.puts.iter().map(|document| document.contact));
+        let fenced = store::fences::fenced(&mut db.tenant(self.tenant).await?, &contacts).await?;
+
+        let mut writes = Vec::with_capacity(changes.puts.len() + changes.removes.len());
+        let puts = changes.puts.into_iter().filter(|document| !fenced.contains(&document.contact));
+        writes.extend(puts.map(|document| Write::Put(Box::new(document))));
+        writes.extend(changes.removes.into_iter().map(|(message, version)| Write::Remove(message, version)));
+        let mut written = Written::default();
+        if !writes.is_empty() {
+            written = engine.write(self.token, self.tenant, writes).await?;
+        }
+        for contact in &changes.gone {
+            self.remove_contact(*contact).await?;
+        }
+        engine.refresh(self.tenant).await?;
+
+        let mut tx = db.tenant(self.tenant).await?;
+        let fenced_now = store::fences::fenced(&mut tx, &contacts).await?;
+        let is_ours = store::leases::is_current(&mut tx, self.shard, self.token.0).await?;
+        if is_ours {
+            let mut progress = changes.progress;
+            progress.retain(|contact, _| !fenced_now.contains(contact));
+            if !progress.is_empty() {
+                store::progress::write(&mut tx, &progress).await?;
+                tx.commit().await?;
+            }
+        }
+        // Whoever meets a fence deletes, also what was there before: this event may be all that is left to say so.
+        let mut undone = false;
+        for contact in &fenced_now {
+            undone |= self.remove_contact(*contact).await?;
+        }
+        if undone {
+            engine.expunge(self.shard).await?;
+        }
+        if !is_ours {
+            return Err(Error::Engine(EngineError::Fenced));
+        }
+        self.indexer.tell_progress();
+        Ok(written)
+    }
+
+    /// Deletes what is visible of a contact. Answers whether there was anything.
+    pub(crate) async fn remove_contact(&self, contact: ContactId) -> Result<bool, Error> {
+        let engine = &self.indexer.engine;
+        engine.refresh(self.tenant).await?;
+        if engine.documents(self.tenant, Some(contact)).await?.is_empty() {
+            return Ok(false);
+        }
+        engine.write(self.token, self.tenant, vec![Write::RemoveContact(contact)]).await?;
+        engine.refresh(self.tenant).await?;
+        Ok(true)
+    }
+
+    /// Deletes all documents of the tenant.
+    pub(crate) async fn remove_tenant(&self) -> Result<(), Error> {
+        let engine = &self.indexer.engine;
+        engine.write(self.token, self.tenant, vec![Write::RemoveTenant]).await?;
+        Ok(engine.refresh(self.tenant).await?)
+    }
+
+    /// Removes the bytes of what is deleted.
+    pub(crate) async fn expunge(&self) -> Result<(), Error> {
+        self.indexer.engine.expunge(self.shard).await?;
+        Ok(())
+    }
+
+    /// The progress of these contacts.
+    pub(crate) async fn progress(
+        &self,
+        contacts: &BTreeSet<ContactId>,
+    ) -> Result<BTreeMap<ContactId, Progress>, Error> {
+        Ok(store::progress::read(&mut self.indexer.db.tenant(self.tenant).await?, contacts).await?)
+    }
+
+    /// Reads all of a contact again and puts the index right. Answers whether messaging had any message of it.
+    pub(crate) async fn read_again(&self, contact: ContactId) -> Result<bool, Error> {
+        let visible = self.indexer.engine.documents(self.tenant, Some(contact)).await?;
+        let mut left: BTreeSet<MessageId> = visible.into_iter().collect();
+        let (mut after, mut any) = (bytes::Bytes::new(), false);
+        loop {
+            let batch = self.indexer.source.of_contact(self.tenant, contact, after).await?;
+            any |= !batch.documents.is_empty();
+            for document in &batch.documents {
+                left.remove(&document.message);
+            }
+            self.write(Changes { puts: batch.documents, ..Changes::default() }).await?;
+            after = batch.next;
+            if after.is_empty() {
+                break;
+            }
+        }
+        let changes = if any {
+            let removes = left.into_iter().map(|message| (message, Version::UNKNOWN)).collect();
+            Changes { removes, ..Changes::default() }
+        } else {
+            Changes { gone: [contact].into(), ..Changes::default() }
+        };
+        self.write(changes).await?;
+        Ok(any)
+    }
+}

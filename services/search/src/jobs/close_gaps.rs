@@ -1,0 +1,43 @@
+//! A change that is overdue while later ones of its contact are visible: its event is late, or will never come. All of
+//! the contact is read again, and that closes the gap.
+
+use std::{sync::Arc, time::Duration};
+
+use lethe_ids::{ContactId, TenantId};
+use lethe_service::{Job, Progress};
+
+use crate::{
+    error::Error,
+    indexer::{Changes, Indexer},
+    store,
+};
+
+/// Gaps that are looked at in a round.
+const BATCH: u32 = 100;
+
+/// The job.
+pub(crate) fn close_gaps(indexer: Arc<Indexer>, tasks: &lethe_ambient::Tasks) -> Job {
+    let age = Duration::from_millis(indexer.config.gap_ms);
+    Job::every("search.close_gaps", tasks, age / 4, None, move || {
+        let indexer = indexer.clone();
+        async move { round(&indexer, age).await.map_err(lethe_service::Failure::from) }
+    })
+}
+
+async fn round(indexer: &Indexer, age: Duration) -> Result<Progress, Error> {
+    let gaps = store::progress::gaps(&indexer.db, age, BATCH).await?;
+    for (tenant, contact) in &gaps {
+        close(indexer, *tenant, *contact).await?;
+    }
+    Ok(if gaps.is_empty() { Progress::Idle } else { Progress::More })
+}
+
+async fn close(indexer: &Indexer, tenant: TenantId, contact: ContactId) -> Result<(), Error> {
+    let turn = indexer.turn(tenant).await?;
+    let mut progress = turn.progress(&[contact].into()).await?;
+    let Some(known) = progress.get_mut(&contact) else { return Ok(()) };
+    known.withheld = !turn.read_again(contact).await?;
+    known.close();
+    turn.write(Changes { progress, ..Changes::default() }).await?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The verifier, which disbelieves the eraser and shares no code with it. It goes by the census and by the catalogue:
+//! reads the terms, columns and stored fields of every segment on disk, deleted documents included, and as the verify
+//! role every table that has a column about a person.
+
+use lethe_ids::{ContactId, ScopeId, TenantId};
+use lethe_service::Database;
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::{
+    census::{Census, Seat},
+    engine::{Engine, Scanned, Wanted},
+    error::Error,
+};
+
+/// What was looked for and what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// Ids of the census, and the contact's own.
+    pub(crate) looked_for: u64,
+    /// In the engine's files.
+    pub(crate) index: Scanned,
+    /// Rows that the census counted.
+    pub(crate) rows_looked_for: u64,
+    /// Rows that are there, over all tables about a person.
+    pub(crate) rows: u64,
+}
+
+/// Looks for everything of the census.
+pub(crate) async fn verify_absent(
+    db: &Database,
+    engine: &dyn Engine,
+    seat: Seat,
+    contact: ContactId,
+    key: &[u8; 32],
+) -> Result<Verified, Error> {
+    let sealed = sealed_census(db, seat.tenant, seat.scope).await?.ok_or(Error::NotFenced)?;
+    let census = Census::open(key, seat, &sealed)?;
+    let looked_for = census.messages.len() as u64 + 1;
+    let wanted = Wanted { contact: Some(contact), messages: census.messages };
+    let index = engine.scan(seat.tenant, wanted).await?;
+    let rows = rows_about(db, seat.tenant, contact).await?;
+    Ok(Verified { looked_for, index, rows_looked_for: census.progress_rows, rows })
+}
+
+async fn sealed_census(db: &Database, tenant: TenantId, scope: ScopeId) -> Result<Option<Vec<u8>>, Error> {
+    let census: Option<Option<Vec<u8>>> =
+        sqlx::query_scalar("select census from fences where tenant_id = $1 and scope_id = $2")
+            .bind(tenant.uuid())
+            .bind(scope.uuid())
+            .fetch_optional(db.verify())
+            .await?;
+    Ok(census.flatten())
+}
+
+/// Rows of every table that has a column of the type `contact_id`, as the catalogue lists them.
+async fn rows_about(db: &Database, tenant: TenantId, contact: ContactId) -> Result<u64, Error> {
+    let columns = sqlx::query(
+        "select quote_ident(c.relname), quote_ident(a.attname)
+           from pg_class c join pg_attribute a on a.attrelid = c.oid join pg_type t on t.oid = a.atttypid
+          where t.typname = 'contact_id' and c.relkind in ('r', 'p') and not c.relispartition
+            and c.relnamespace = current_schema()::regnamespace and a.attnum > 0 and not a.attisdropped",
+    )
+    .fetch_all(db.verify())
+    .await?;
+    let mut tx = db.verify_tenant(tenant).await?;
+    let mut rows = 0;
+    for column in columns {
+        let (table, column): (String, String) = (column.try_get(0)?, column.try_get(1)?);
+        // Safe: both names are the catalogue's own, quoted by it.
+        let statement = format!("select count(*) from {table} where tenant_id = $1 and {column} = $2");
+        let found: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(tenant.uuid())
+            .bind(contact.uuid())
+            .fetch_one(&mut *tx)
+            .await?;
+        rows += found.unsigned_abs();
+    }
+    Ok(rows)
+}
