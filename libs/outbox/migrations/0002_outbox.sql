@@ -144,9 +144,10 @@ begin
   delete from outbox_relays where holder = me;
 end $$;
 
--- The oldest events of these slots that are not published, and the stream's position as of now. The settings keep the
+-- The oldest events of these slots after `floor` that are not published, and the stream's position as of now. The floor
+-- spares the scan the dead entries that a long transaction elsewhere keeps in the index. The settings keep the
 -- plan on the partial index whatever the statistics say of a partition that was empty a moment ago.
-create function outbox_claim_v1(slots smallint[], at_most integer)
+create function outbox_claim_v1(slots smallint[], floor uuid, at_most integer)
 returns table (tenant_id uuid, event_id uuid, created_at timestamptz, slot smallint, seq bigint, kind text, payload bytea, trace_parent text, known bigint)
 language plpgsql stable set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
@@ -155,7 +156,7 @@ begin
   return query
     select o.tenant_id, o.event_id, o.created_at, o.slot, o.seq, o.kind, o.payload, o.trace_parent, position
       from outbox o
-     where o.stream_seq is null and o.slot = any (slots)
+     where o.stream_seq is null and o.slot = any (slots) and o.event_id > floor
      order by o.event_id
      limit at_most;
 end $$;
@@ -167,12 +168,12 @@ begin
   return (select count(*) from (select 1 from outbox o where o.stream_seq is null limit at_most) waiting);
 end $$;
 
--- Marks what was published. Refused as a whole (answer null) when the stream's life is another by now; rows of a slot whose
--- token is no longer ours are left to its new holder.
+-- Marks what was published. `events` is in order, `positions` fits it, and all were put between `oldest` and `newest`. One
+-- scan of the index and no join, so that no plan can go wrong. Refused as a whole (answer null) when the stream's life is
+-- another by now; rows of a slot whose token is no longer ours are left to its new holder.
 create function outbox_mark_v1(life integer, slots smallint[], tokens bigint[],
-                               row_slots smallint[], events uuid[], times timestamptz[], positions bigint[])
-returns integer language plpgsql
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+                               oldest timestamptz, newest timestamptz, events uuid[], positions bigint[])
+returns integer language plpgsql set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
   marked integer;
   ours   smallint[];
@@ -186,9 +187,9 @@ begin
   select coalesce(array_agg(s.slot), '{}') into ours
     from outbox_slots s join unnest(slots, tokens) as mine (slot, token) on s.slot = mine.slot and s.token = mine.token;
   update outbox o
-     set stream_no = life, stream_seq = d.position
-    from unnest(row_slots, events, times, positions) as d (slot, event_id, created_at, position)
-   where o.created_at = d.created_at and o.event_id = d.event_id and o.stream_seq is null and d.slot = any (ours);
+     set stream_no = life, stream_seq = positions[width_bucket(o.event_id, events)]
+   where o.created_at between oldest and newest and o.event_id = any (events)
+     and o.stream_seq is null and o.slot = any (ours);
   get diagnostics marked = row_count;
   return marked;
 end $$;

@@ -107,7 +107,6 @@ pub(crate) struct Outgoing {
     pub(crate) tenant: TenantId,
     pub(crate) event_id: EventId,
     pub(crate) created_at: OffsetDateTime,
-    pub(crate) slot: i16,
     pub(crate) seq: i64,
     pub(crate) kind: String,
     pub(crate) payload: Vec<u8>,

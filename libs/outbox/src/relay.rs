@@ -74,6 +74,7 @@ pub fn relay(bus: &Bus, area: &'static str, config: RelayConfig, outbox: &Outbox
     let config = Arc::new(config);
     let keeper = Arc::new(AtomicBool::new(false));
     let lost = Arc::new(Notify::new());
+    let deep = Arc::new(AtomicBool::new(true));
     let relay = Relay {
         bus: bus.clone(),
         area,
@@ -84,6 +85,9 @@ pub fn relay(bus: &Bus, area: &'static str, config: RelayConfig, outbox: &Outbox
         renew_at: Instant::now(),
         check_at: Instant::now(),
         connects: 0,
+        floor: Uuid::nil(),
+        deep_at: Instant::now(),
+        deep: deep.clone(),
         life: None,
         incarnation: 0,
         keeper: keeper.clone(),
@@ -92,7 +96,7 @@ pub fn relay(bus: &Bus, area: &'static str, config: RelayConfig, outbox: &Outbox
     };
     vec![
         Job::new("relay_outbox", relay.run()),
-        requeue::job(bus, &config, keeper, lost, outbox),
+        requeue::job(bus, &config, Signals { keeper, lost, deep }, outbox),
         keep::job(bus, &config),
     ]
 }
@@ -110,6 +114,22 @@ enum RelayError {
     Sql(#[from] sqlx::Error),
 }
 
+/// What relay and requeue tell each other.
+struct Signals {
+    /// We hold slot 0: what one relay does for all is ours.
+    keeper: Arc<AtomicBool>,
+    /// The stream lost events.
+    lost: Arc<Notify>,
+    /// Old events are in the queue.
+    deep: Arc<AtomicBool>,
+}
+
+/// How long a transaction may be open after it put an event, for the event to be found by the next claim. What is
+/// committed later is found by a deep claim.
+const LATE: Duration = Duration::from_secs(3);
+/// How often everything is looked at.
+const DEEP: Duration = Duration::from_secs(5);
+
 struct Relay {
     bus: Bus,
     area: &'static str,
@@ -124,6 +144,12 @@ struct Relay {
     check_at: Instant,
     /// How often the connection was made, when the stream was last looked at.
     connects: u64,
+    /// Where the next claim begins, unless it is a deep one.
+    floor: Uuid,
+    /// When the next claim looks at everything: for what was committed late.
+    deep_at: Instant,
+    /// Whether the next claim looks at everything at once.
+    deep: Arc<AtomicBool>,
     life: Option<Life>,
     incarnation: u32,
     /// Whether we hold slot 0, and with it the work that one relay does for all.
@@ -154,6 +180,7 @@ impl Relay {
                         tracing::warn!(area = self.area, error = chain(&error), "events wait in the outbox");
                     }
                     self.life = None;
+                    self.deep.store(true, Ordering::Relaxed);
                     self.bus.tasks.rest(poll * (1 << failures.min(5))).await;
                     failures = failures.saturating_add(1);
                 }
@@ -195,6 +222,7 @@ impl Relay {
         if let Some(refused) = published.refused {
             return Err(refused);
         }
+        self.floor = self.floor.max(shortly_before(&batch));
         Ok(if more { Progress::More } else { Progress::Idle })
     }
 
@@ -212,6 +240,7 @@ impl Relay {
         let slots = rows.iter().map(|row| row.try_get("slot")).collect::<Result<Vec<i16>, _>>()?;
         if slots != self.slots {
             tracing::info!(area = self.area, slots = slots.len(), "slots leased");
+            self.deep.store(true, Ordering::Relaxed);
         }
         self.tokens = rows.iter().map(|row| row.try_get("token")).collect::<Result<_, _>>()?;
         self.slots = slots;
@@ -221,12 +250,21 @@ impl Relay {
     }
 
     /// The oldest events of our slots that are not published, and the stream's position as of then.
-    async fn claim(&self) -> Result<(Vec<Outgoing>, u64), RelayError> {
-        let rows = sqlx::query("select * from outbox_claim_v1($1, $2)")
+    async fn claim(&mut self) -> Result<(Vec<Outgoing>, u64), RelayError> {
+        let deep = self.deep.swap(false, Ordering::Relaxed) || Instant::now() >= self.deep_at;
+        let rows = sqlx::query("select * from outbox_claim_v1($1, $2, $3)")
             .bind(&self.slots)
+            .bind(if deep { Uuid::nil() } else { self.floor })
             .bind(i32::try_from(self.config.batch).unwrap_or(i32::MAX))
             .fetch_all(self.bus.db.jobs())
             .await?;
+        if deep {
+            self.deep_at = Instant::now() + DEEP;
+            if rows.len() == self.config.batch as usize {
+                // There may be more of the old.
+                self.deep.store(true, Ordering::Relaxed);
+            }
+        }
         let mut known = 0;
         let mut batch = Vec::with_capacity(rows.len());
         for row in rows {
@@ -235,7 +273,6 @@ impl Relay {
                 tenant: TenantId::new(row.try_get(0)?),
                 event_id: EventId::new(row.try_get(1)?),
                 created_at: row.try_get(2)?,
-                slot: row.try_get(3)?,
                 seq: row.try_get(4)?,
                 kind: row.try_get(5)?,
                 payload: row.try_get(6)?,
@@ -257,22 +294,22 @@ impl Relay {
             .zip(positions)
             .filter_map(|(event, at)| Some((event, i64::try_from(at.as_ref()?.seq).ok()?)))
             .collect();
-        if published.is_empty() {
-            return Ok(());
-        }
+        let times = || published.iter().map(|(event, _)| event.created_at);
+        let (Some(oldest), Some(newest)) = (times().min(), times().max()) else { return Ok(()) };
         let marked: Option<i32> = sqlx::query_scalar("select outbox_mark_v1($1, $2, $3, $4, $5, $6, $7)")
             .bind(life)
             .bind(&self.slots)
             .bind(&self.tokens)
-            .bind(published.iter().map(|(event, _)| event.slot).collect::<Vec<_>>())
+            .bind(oldest)
+            .bind(newest)
             .bind(published.iter().map(|(event, _)| event.event_id.uuid()).collect::<Vec<_>>())
-            .bind(published.iter().map(|(event, _)| event.created_at).collect::<Vec<_>>())
             .bind(published.iter().map(|(_, seq)| *seq).collect::<Vec<_>>())
             .fetch_one(self.bus.db.jobs())
             .await?;
         if marked.is_none_or(|marked| (marked as usize) < published.len()) {
             // Another life of the stream, or another holder of a slot: look at both before going on.
             self.life = None;
+            self.deep.store(true, Ordering::Relaxed);
             self.renew_at = Instant::now();
         }
         Ok(())
@@ -282,6 +319,13 @@ impl Relay {
     fn connected(&self) -> u64 {
         self.bus.nats.client().statistics().connects.load(Ordering::Relaxed)
     }
+}
+
+/// The smallest event id (UUID version 7: milliseconds first) that could be of a transaction as old as [`LATE`], when the
+/// youngest of `batch` was put.
+fn shortly_before(batch: &[Outgoing]) -> Uuid {
+    let millis = batch.last().map_or(0, |event| event.event_id.uuid().as_u128() >> 80);
+    Uuid::from_u128(millis.saturating_sub(LATE.as_millis()) << 80)
 }
 
 /// An error and its causes in one line, for the operator.

@@ -12,22 +12,16 @@ use std::{
 
 use lethe_service::{Job, Progress};
 use sqlx::{Row, types::time::OffsetDateTime};
-use tokio::sync::Notify;
 
-use super::RelayConfig;
+use super::{RelayConfig, Signals};
 use crate::{Bus, Outbox};
 
 /// Pages of 8 KiB in one statement: some thousand rows.
 const BLOCKS: i64 = 64;
 
 /// The job. Only the relay that holds slot 0 does it.
-pub(super) fn job(
-    bus: &Bus,
-    config: &Arc<RelayConfig>,
-    keeper: Arc<AtomicBool>,
-    lost: Arc<Notify>,
-    outbox: &Outbox,
-) -> Job {
+pub(super) fn job(bus: &Bus, config: &Arc<RelayConfig>, signals: Signals, outbox: &Outbox) -> Job {
+    let Signals { keeper, lost, deep } = signals;
     let (bus, config, outbox) = (bus.clone(), config.clone(), outbox.clone());
     let interval = Duration::from_millis(config.check_ms);
     let tasks = bus.tasks.clone();
@@ -36,6 +30,7 @@ pub(super) fn job(
             bus: bus.clone(),
             config: config.clone(),
             keeper: keeper.clone(),
+            deep: deep.clone(),
             outbox: outbox.clone(),
         };
         async move { requeue.round().await }
@@ -46,6 +41,7 @@ struct Requeue {
     bus: Bus,
     config: Arc<RelayConfig>,
     keeper: Arc<AtomicBool>,
+    deep: Arc<AtomicBool>,
     outbox: Outbox,
 }
 
@@ -80,6 +76,7 @@ impl Requeue {
                 }
                 requeued += self.blocks(&partition, block, life, kept).await?;
                 block += BLOCKS;
+                self.deep.store(true, Ordering::Relaxed);
                 self.outbox.wake();
             }
         }

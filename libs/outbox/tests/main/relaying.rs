@@ -128,12 +128,12 @@ async fn two_relays_share_the_slots_and_the_survivor_takes_all_with_new_tokens()
         .unwrap();
     let slot: i16 = row.get(0);
     for (token, marked) in [(after[slot as usize] - 1, 0), (after[slot as usize], 1)] {
-        let answer: Option<i32> = sqlx::query_scalar("select outbox_mark_v1($1, $2, $3, $2, $4, $5, $6)")
+        let answer: Option<i32> = sqlx::query_scalar("select outbox_mark_v1($1, $2, $3, $5, $5, $4, $6)")
             .bind(life)
             .bind(vec![slot])
             .bind(vec![token])
             .bind(vec![row.get::<uuid::Uuid, _>(1)])
-            .bind(vec![row.get::<time::OffsetDateTime, _>(2)])
+            .bind(row.get::<time::OffsetDateTime, _>(2))
             .bind(vec![1_i64])
             .fetch_one(rig.bus.db.jobs())
             .await
@@ -163,4 +163,25 @@ async fn a_relay_that_ends_gives_its_slots_back_at_once() {
         .await
         .unwrap();
     assert_eq!(held, 0);
+}
+
+#[tokio::test]
+async fn what_is_committed_long_after_it_was_put_is_found() {
+    let rig = Rig::new().await;
+    rig.relay();
+    let mut late = rig.bus.db.tenant(rig.tenant).await.unwrap();
+    rig.outbox.put(&mut late, &event(1)).await.unwrap();
+    // As if it had been open for a minute: its id is below what the relay looks at in passing.
+    let mut superuser = rig.superuser().await;
+    sqlx::query(
+        "insert into outbox select $1, uuidv7(interval '1 minute'), now(), 0, 1, 'messaging.message.changed', ''",
+    )
+    .bind(rig.tenant.uuid())
+    .execute(&mut superuser)
+    .await
+    .unwrap();
+    until("the young one is published", async || rig.in_stream().await == 1).await;
+    late.commit().await.unwrap();
+    until("the late one is published", async || rig.in_stream().await == 2).await;
+    rig.stop().await;
 }
