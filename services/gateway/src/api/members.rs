@@ -1,0 +1,222 @@
+//! Members: the people of a tenant.
+
+use lethe_access::Revoked;
+use lethe_ids::MemberId;
+use lethe_proto::{
+    access,
+    identity::{
+        self as proto, CreateMemberRequest, DeactivateMemberRequest, GetMemberRequest, ListMembersRequest,
+        UpdateMemberRequest,
+    },
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::page::Page;
+use crate::{
+    body::{Json, NoBody, Replay, Reply},
+    json::{Change, Text, instant, present, wire_enum},
+    path::Id,
+    precondition::{IdempotencyKey, IfMatch},
+    problem::Problem,
+    query::Query,
+    session::Acting,
+};
+
+wire_enum! {
+    /// A named set of permissions.
+    Role is access::Role {
+        /// Everything.
+        Owner = "owner",
+        /// Everything but billing.
+        Admin = "admin",
+        /// The inbox: reads, sends, edits, and keeps contacts.
+        Agent = "agent",
+        /// Erasures, contacts' rights, and the audit trail.
+        PrivacyOfficer = "privacy_officer",
+        /// Reads erasures and the audit trail.
+        Auditor = "auditor",
+    }
+}
+
+/// A member of the tenant.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Member {
+    #[schema(example = "mem_01998f2ac3e47b0f8a5d2f60b1c9e7aa")]
+    member_id: String,
+    #[schema(example = "Ada Lovelace")]
+    name: String,
+    #[schema(example = "ada@acme.example")]
+    email: String,
+    /// E.164.
+    #[schema(example = "+442071838750")]
+    phone: Option<String>,
+    #[schema(value_type = Vec<Role>)]
+    roles: Vec<&'static str>,
+    /// Whether the member may log in.
+    active: bool,
+    version: u64,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Option<String>,
+}
+
+impl From<proto::Member> for Member {
+    fn from(member: proto::Member) -> Self {
+        Self {
+            member_id: member.member_id,
+            name: member.name,
+            email: member.email,
+            phone: present(member.phone),
+            roles: member.roles.iter().map(|role| Role::word(*role)).collect(),
+            active: member.active,
+            version: member.version,
+            created_at: instant(member.created_at),
+        }
+    }
+}
+
+impl Member {
+    /// With its entity tag.
+    pub(super) fn reply(member: proto::Member) -> Reply<Self> {
+        let version = member.version;
+        Reply::ok(Self::from(member)).with_version(version)
+    }
+}
+
+/// A new member.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ada Lovelace", "email": "ada@acme.example", "roles": ["agent"]}))]
+pub(crate) struct NewMember {
+    #[schema(value_type = String)]
+    name: Text,
+    #[schema(value_type = String)]
+    email: Text,
+    /// E.164.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    phone: Option<Text>,
+    /// Nobody has a role that was not given.
+    #[serde(default)]
+    roles: Vec<Role>,
+}
+
+/// A new member, with the password for the first log-in.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CreatedMember {
+    member: Member,
+    /// Shown once; `null` in a replay.
+    one_time_password: Option<String>,
+}
+
+/// Creates a member with a one-time password.
+#[utoipa::path(post, path = "/v1/members", tag = "members", params(IdempotencyKey),
+    responses((status = 201, body = CreatedMember), (status = 200, body = CreatedMember, description = "The same key came before.")),
+    extensions(("x-lethe-rpc" = json!("CreateMember"))))]
+pub(crate) async fn create_member(
+    acting: Acting,
+    key: IdempotencyKey,
+    Json(body): Json<NewMember>,
+) -> Result<Reply<CreatedMember>, Problem> {
+    let request = CreateMemberRequest {
+        name: body.name.0,
+        email: body.email.0,
+        phone: body.phone.unwrap_or_default().0,
+        roles: body.roles.iter().map(|role| role.proto().into()).collect(),
+        idempotency: key.idempotency(),
+    };
+    let answer = acting.identity().create_member(request).await?.into_inner();
+    let member = answer.member.ok_or_else(|| Problem::internal("identity created no member"))?;
+    let replay = if answer.one_time_password.is_empty() { Replay::Yes } else { Replay::No };
+    let (location, version) = (format!("/v1/members/{}", member.member_id), member.version);
+    let one_time_password = present(answer.one_time_password);
+    let body = CreatedMember { member: member.into(), one_time_password };
+    Ok(Reply::created(body, location, replay).with_version(version))
+}
+
+/// A page of members.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MemberPage {
+    members: Vec<Member>,
+    /// For `after`; `null` on the last page.
+    next: Option<String>,
+}
+
+/// Lists the members.
+#[utoipa::path(get, path = "/v1/members", tag = "members", params(Page),
+    responses((status = 200, body = MemberPage)),
+    extensions(("x-lethe-rpc" = json!("ListMembers"))))]
+pub(crate) async fn list_members(
+    acting: Acting,
+    Query(page): Query<Page>,
+) -> Result<Reply<MemberPage>, Problem> {
+    let list = acting.list("ListMembers", "");
+    let request = ListMembersRequest { page: list.page(page.limit, page.after())? };
+    let answer = acting.identity().list_members(request).await?.into_inner();
+    let next = list.next(&answer.next);
+    Ok(Reply::ok(MemberPage { members: answer.members.into_iter().map(Member::from).collect(), next }))
+}
+
+/// Shows a member.
+#[utoipa::path(get, path = "/v1/members/{member_id}", tag = "members",
+    params(("member_id" = String, Path, description = "The member's id.", example = "mem_01998f2ac3e47b0f8a5d2f60b1c9e7aa")),
+    responses((status = 200, body = Member)),
+    extensions(("x-lethe-rpc" = json!("GetMember"))))]
+pub(crate) async fn get_member(acting: Acting, Id(member): Id<MemberId>) -> Result<Reply<Member>, Problem> {
+    let request = GetMemberRequest { member_id: member.to_string() };
+    Ok(Member::reply(acting.identity().get_member(request).await?.into_inner()))
+}
+
+/// What of a member is changed; absent fields stay.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ada King", "phone": null}))]
+pub(crate) struct MemberChange {
+    #[serde(default)]
+    #[schema(value_type = Option<String>, nullable = false)]
+    name: Option<Text>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, nullable = false)]
+    email: Option<Text>,
+    /// `null` clears it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    phone: Change<Text>,
+}
+
+/// Changes a member's name, e-mail address or phone.
+#[utoipa::path(patch, path = "/v1/members/{member_id}", tag = "members",
+    params(("member_id" = String, Path, description = "The member's id.", example = "mem_01998f2ac3e47b0f8a5d2f60b1c9e7aa"), IfMatch),
+    responses((status = 200, body = Member)),
+    extensions(("x-lethe-rpc" = json!("UpdateMember"))))]
+pub(crate) async fn update_member(
+    acting: Acting,
+    Id(member): Id<MemberId>,
+    IfMatch(if_version): IfMatch,
+    Json(body): Json<MemberChange>,
+) -> Result<Reply<Member>, Problem> {
+    let request = UpdateMemberRequest {
+        member_id: member.to_string(),
+        name: body.name.map(|name| name.0),
+        email: body.email.map(|email| email.0),
+        phone: body.phone.or_empty().map(|phone| phone.0),
+        if_version,
+    };
+    Ok(Member::reply(acting.identity().update_member(request).await?.into_inner()))
+}
+
+/// Ends a member's sessions and log-in. The last owner stays.
+#[utoipa::path(post, path = "/v1/members/{member_id}/deactivate", tag = "members",
+    params(("member_id" = String, Path, description = "The member's id.", example = "mem_01998f2ac3e47b0f8a5d2f60b1c9e7aa")),
+    responses((status = 200, body = Member)),
+    extensions(("x-lethe-rpc" = json!("DeactivateMember"))))]
+pub(crate) async fn deactivate_member(
+    acting: Acting,
+    Id(member): Id<MemberId>,
+    _body: NoBody,
+) -> Result<Reply<Member>, Problem> {
+    let request = DeactivateMemberRequest { member_id: member.to_string() };
+    let answer = acting.identity().deactivate_member(request).await?.into_inner();
+    acting.app.sessions().revoked(acting.session.principal.tenant, Revoked::Member(member));
+    Ok(Member::reply(answer))
+}

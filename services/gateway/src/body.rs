@@ -1,0 +1,180 @@
+//! JSON in and out. [`Json`] reads a body strictly: its media type, its size, UTF-8, and nothing but the fields of the
+//! request. What does not fit is a problem that names the field, before anything is called.
+
+use std::fmt::Display;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Request},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{App, problem::Problem, unfit};
+
+/// A body that was read.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        require_json(request.headers())?;
+        read(&collect(request, app.body_limit()).await?).map(Self)
+    }
+}
+
+/// No body, or an empty object.
+pub(crate) struct NoBody;
+
+impl FromRequest<App> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+
+        let media_type = require_json(request.headers());
+        let bytes = collect(request, app.body_limit()).await?;
+        if !bytes.is_empty() {
+            media_type?;
+            let Nothing {} = read(&bytes)?;
+        }
+        Ok(Self)
+    }
+}
+
+/// `application/json`, also as a merge patch (RFC 7396), in UTF-8.
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let unsupported = || {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "MEDIA_TYPE_UNSUPPORTED", "must be application/json")
+            .at("Content-Type")
+            .with_header(header::ACCEPT, HeaderValue::from_static("application/json"))
+    };
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return Err(unsupported().at("Content-Encoding"));
+    }
+    let text =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(unsupported)?;
+    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let is = |name| essence.trim().eq_ignore_ascii_case(name);
+    let charset = parameters.trim();
+    let is_utf8 = charset.is_empty()
+        || ["charset=utf-8", "charset=\"utf-8\""].iter().any(|utf8| charset.eq_ignore_ascii_case(utf8));
+    if is_utf8 && (is("application/json") || is("application/merge-patch+json")) {
+        Ok(())
+    } else {
+        Err(unsupported())
+    }
+}
+
+/// All bytes of the body, at most `limit`.
+async fn collect(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", format!("is longer than {limit} bytes"))
+            // What is left of the body is not read: the connection cannot be used again.
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+    };
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    match Limited::new(request.into_body(), limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(Problem::bad_request("BODY_INCOMPLETE", "ended too early")),
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Problem::bad_request("BODY_NOT_UTF8", "is not valid UTF-8"))?;
+    unfit::read(text).map_err(|unfit| {
+        let status =
+            if unfit.is_of_a_field() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        let problem = Problem::new(status, unfit.code, unfit.detail);
+        match unfit.field {
+            Some(field) => problem.at(field),
+            None => problem,
+        }
+    })
+}
+
+/// An answer in JSON.
+pub(crate) struct Reply<T> {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: T,
+}
+
+impl<T: Serialize> Reply<T> {
+    /// 200.
+    pub(crate) fn ok(body: T) -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), body }
+    }
+
+    /// 201, or 200 when the same request came before, with the resource's place.
+    pub(crate) fn created(body: T, location: impl Display, replay: Replay) -> Self {
+        let status = if replay == Replay::Yes { StatusCode::OK } else { StatusCode::CREATED };
+        Self { status, ..Self::ok(body) }.with_location(location)
+    }
+
+    /// 202, with the place where it can be followed.
+    pub(crate) fn accepted(body: T, location: impl Display) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..Self::ok(body) }.with_location(location)
+    }
+
+    /// The strong entity tag of this version (RFC 9110), for `If-Match`.
+    pub(crate) fn with_version(self, version: u64) -> Self {
+        match HeaderValue::try_from(format!("\"{version}\"")) {
+            Ok(tag) => self.with_header(header::ETAG, tag),
+            Err(_) => self,
+        }
+    }
+
+    /// Adds a header.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    fn with_location(self, location: impl Display) -> Self {
+        match HeaderValue::try_from(location.to_string()) {
+            Ok(location) => self.with_header(header::LOCATION, location),
+            Err(_) => self,
+        }
+    }
+}
+
+/// Whether the same idempotency key came before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replay {
+    Yes,
+    /// Or the owning service does not say.
+    No,
+}
+
+impl<T: Serialize> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.body) {
+            Ok(bytes) => {
+                let mut response = Response::new(Body::from(bytes));
+                *response.status_mut() = self.status;
+                *response.headers_mut() = self.headers;
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
+            }
+            Err(error) => Problem::internal(error).into_response(),
+        }
+    }
+}
+
+/// JSON that was written elsewhere, handed on byte by byte.
+pub(crate) fn json_bytes(bytes: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()
+}
