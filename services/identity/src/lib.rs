@@ -1,1 +1,135 @@
-//! lethe-identity
+//! identity: who is asking, and what they did. Owns tenants, members, sessions, log-in records and the audit log.
+//!
+//! It hands out principals of 60 s, and tells every process within a second when one is worth nothing any more. It never
+//! sees a contact's data: audit events of other services bring ids, and an erasure puts its own in their place. The
+//! surprising thing: a member's name and address are sealed like a contact's, so log-in finds him by a blind index.
+
+mod api;
+mod config;
+pub mod domain;
+mod enrol;
+mod erase;
+mod error;
+pub mod events;
+pub mod jobs;
+mod passwords;
+mod revocation;
+mod session_clock;
+pub mod store;
+mod throttle;
+mod verify;
+
+use std::sync::Arc;
+
+use lethe_keyring::{Keyring, SecretId};
+use lethe_outbox::{Bus, consumer, kind};
+use lethe_proto::{
+    erasure::participant_service_server::ParticipantServiceServer,
+    identity::identity_service_server::IdentityServiceServer,
+};
+use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Job, Migration, Parts};
+use tonic::service::Routes;
+use uuid::Uuid;
+
+pub use api::Identity;
+pub use config::Config;
+pub use error::Error;
+
+use crate::{
+    passwords::Passwords,
+    revocation::{Hub, OwnDatabase},
+    session_clock::SessionClock,
+    throttle::Throttle,
+};
+
+/// The service's name: its roles', its peers' and its participant's.
+pub const NAME: &str = "identity";
+
+/// Every option with its meaning.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// The services whose audit events are kept here.
+const AUDITED: [&str; 3] =
+    [kind::MESSAGING_AUDIT_RECORDED, kind::SEARCH_AUDIT_RECORDED, kind::RETENTION_AUDIT_RECORDED];
+
+/// The schema of the service's own database.
+pub fn migrations() -> Vec<Migration> {
+    let own =
+        Migration { version: 100, name: "identity", sql: include_str!("../migrations/0100_identity.sql") };
+    [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain([own]).collect()
+}
+
+/// Puts the service together.
+///
+/// # Errors
+/// When the configuration cannot be used, or the keystore is not there.
+pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
+    let consumer_config = config.audit_consumer.clone();
+    let identity = Identity::open(config, &env).await?;
+    let (db, keyring) = (identity.0.db.clone(), identity.0.keyring.clone());
+    let own = OwnDatabase { db: db.clone(), sessions: identity.0.sessions.clone() };
+    env.access.revocations().ask_with(Arc::new(own));
+
+    let audit = Arc::new(events::AuditEvents(identity.clone()));
+    let mut jobs = consumer(&Bus::new(&db, &env), events::AUDIT_CONSUMER, &AUDITED, audit, consumer_config);
+    jobs.push(Job::new("identity.poll_revocations", identity.0.hub.clone().run(env.tasks.clone())));
+    jobs.push(jobs::sweep_expired::job(&identity));
+    let owners = db.clone();
+    jobs.push(keyring.sweep_job(&env.tasks, move |tenant, secrets| {
+        let db = owners.clone();
+        async move {
+            let ids: Vec<Uuid> = secrets.iter().map(|secret| secret_uuid(*secret)).collect();
+            let mut tx = db.tenant(tenant).await?;
+            let owned = store::member::owned(&mut tx, &ids).await?;
+            Ok(secrets.into_iter().filter(|secret| owned.contains(&secret_uuid(*secret))).collect())
+        }
+    }));
+
+    Ok(Parts {
+        name: NAME,
+        probes: vec![db.probe("postgres"), keyring.probe(), env.nats.probe()],
+        grpc: Routes::new(IdentityServiceServer::new(identity.clone()))
+            .add_service(ParticipantServiceServer::new(identity)),
+        jobs,
+        http: None,
+    })
+}
+
+impl Identity {
+    /// What the RPCs and jobs of [`build`] stand on; for tests that call them one by one.
+    ///
+    /// # Errors
+    /// As [`build`].
+    pub async fn open(config: Config, env: &Env) -> Result<Self, BuildError> {
+        let (clock, entropy) = (env.clock.clone(), env.entropy.clone());
+        let db = Database::connect(NAME, &config.database).await?;
+        let keyring =
+            Keyring::open(NAME, config.keystore.clone(), config.kms.clone(), clock.clone(), entropy.clone())
+                .await?;
+        Ok(Self(Arc::new(api::Inner {
+            passwords: Passwords::new(&config.passwords, entropy.clone())?,
+            throttle: Throttle::new(config.log_in.clone()),
+            hub: Hub::new(db.clone(), env.access.revocations().clone(), &config),
+            sessions: SessionClock::new(clock.clone(), config.sessions.lifetimes()),
+            access: env.access.clone(),
+            tasks: env.tasks.clone(),
+            config,
+            db,
+            keyring,
+            clock,
+            entropy,
+        })))
+    }
+
+    /// How many password verifications ran so far: the same for every log-in, whoever it is for.
+    pub fn passwords_verified(&self) -> u64 {
+        self.0.passwords.verified()
+    }
+}
+
+fn secret_uuid(secret: SecretId) -> Uuid {
+    match secret {
+        SecretId::Subject(id) => id.uuid(),
+        SecretId::Unit(id) => id.uuid(),
+    }
+}

@@ -1,0 +1,261 @@
+//! The RPCs of identity: one file each, and here what they share.
+
+mod authenticate;
+mod change_password;
+mod check_principal;
+mod create_member;
+mod create_tenant;
+mod deactivate_member;
+mod get_member;
+mod get_self;
+mod get_tenant;
+mod grant_role;
+mod list_audit_events;
+mod list_log_in_records;
+mod list_members;
+mod list_sessions;
+mod log_in;
+mod log_out;
+mod participant;
+mod revoke_role;
+mod revoke_session;
+mod update_member;
+mod update_tenant;
+mod watch_revocations;
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use lethe_access::{Access, Principal, Revocation, Revoked, Role};
+use lethe_ambient::{Clock, Entropy, Tasks};
+use lethe_ids::{AuditId, MemberId, TenantId};
+use lethe_keyring::Keyring;
+use lethe_proto::identity::{self as proto, identity_service_server::IdentityService};
+use lethe_service::{CallContext, Database, Failure, TenantTx, timestamp};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::{
+    Error, NAME,
+    config::Config,
+    domain::{
+        audit::{Actor, AuditEvent, Salts, Target},
+        member::Profile,
+    },
+    passwords::Passwords,
+    revocation::{CLOCKS_APART_MS, Hub},
+    session_clock::SessionClock,
+    store::{self, member::MemberRow, tenant::TenantRow},
+    throttle::Throttle,
+};
+
+/// What every RPC stands on. Clones share it.
+#[derive(Clone)]
+pub struct Identity(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) db: Database,
+    pub(crate) keyring: Keyring,
+    pub(crate) access: Access,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
+    pub(crate) hub: Hub,
+    pub(crate) sessions: SessionClock,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    pub(crate) tasks: Tasks,
+}
+
+/// Who calls, in which request.
+pub(crate) struct Call {
+    pub(crate) principal: Principal,
+    pub(crate) request_id: Arc<str>,
+}
+
+impl Call {
+    /// Of a call that acts for a person.
+    pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Error> {
+        let principal = lethe_access::principal(request).map_err(|status| Failure::from_status(&status))?;
+        Ok(Self { principal: principal.clone(), request_id: CallContext::of(request).request_id.clone() })
+    }
+
+    pub(crate) fn tenant(&self) -> TenantId {
+        self.principal.tenant
+    }
+
+    pub(crate) fn member(&self) -> MemberId {
+        self.principal.member
+    }
+
+    fn actor(&self) -> Actor {
+        Actor::Member(self.principal.member)
+    }
+
+    /// While a one-time password must be changed, one's own account is not all one's own: the proto names what is.
+    pub(crate) async fn settled(&self, tx: &mut TenantTx) -> Result<(), Error> {
+        if !self.principal.roles.is_empty() {
+            return Ok(());
+        }
+        match store::member::get(tx, self.member()).await? {
+            Some(row) if row.must_change_password => Err(Error::PasswordChangeRequired),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What an audit event says was done.
+pub(crate) struct Done<'a> {
+    pub(crate) action: &'static str,
+    pub(crate) target_kind: &'static str,
+    pub(crate) target_id: String,
+    pub(crate) request_id: &'a str,
+}
+
+/// Revocations whose rows are written: to be told after the commit.
+#[derive(Default)]
+pub(crate) struct Told(Vec<(Uuid, Revocation)>);
+
+impl Identity {
+    /// Writes an audit event of our own, in the transaction of what it is about.
+    pub(crate) async fn record(&self, tx: &mut TenantTx, actor: Actor, done: Done<'_>) -> Result<(), Error> {
+        let event = AuditEvent {
+            id: AuditId::new(self.0.entropy.uuid7(&self.0.clock)),
+            at: self.0.clock.now(),
+            service: NAME.to_owned(),
+            actor,
+            action: done.action.to_owned(),
+            target: Target { kind: done.target_kind.to_owned(), id: done.target_id, contact: None },
+            request_id: done.request_id.to_owned(),
+        };
+        Ok(store::audit_event::insert(tx, &event, &self.salts()).await?)
+    }
+
+    /// New salts for one leaf.
+    pub(crate) fn salts(&self) -> Salts {
+        Salts { done: self.0.entropy.bytes(), about: self.0.entropy.bytes() }
+    }
+
+    /// From when on principals issued by any replica count, when something changes now that they say.
+    pub(crate) fn void_before_ms(&self) -> i64 {
+        self.0.clock.millis() + CLOCKS_APART_MS
+    }
+
+    /// Writes a revocation; [`Identity::tell`] it after the commit.
+    pub(crate) async fn revoke(
+        &self,
+        tx: &mut TenantTx,
+        told: &mut Told,
+        what: Revoked,
+        revoked_at_ms: i64,
+    ) -> Result<(), Error> {
+        let id = self.0.entropy.uuid7(&self.0.clock);
+        let revocation = Revocation { tenant: tx.tenant(), what, revoked_at_ms };
+        store::revocation::insert(tx, id, &revocation).await?;
+        told.0.push((id, revocation));
+        Ok(())
+    }
+
+    /// Tells every watcher of this process what was committed.
+    pub(crate) fn tell(&self, told: Told) {
+        self.0.hub.publish(&told.0);
+    }
+
+    /// Opens a member's profile.
+    pub(crate) async fn profile(&self, tenant: TenantId, row: &MemberRow) -> Result<Profile, Error> {
+        let sealer = self.0.keyring.sealer(tenant, row.subject, row.unit).await?;
+        crate::enrol::open_profile(&sealer, row)
+    }
+
+    /// A member as callers see him.
+    pub(crate) async fn member(&self, tenant: TenantId, row: &MemberRow) -> Result<proto::Member, Error> {
+        Ok(member(row, &self.profile(tenant, row).await?))
+    }
+}
+
+/// A member with his opened profile.
+pub(crate) fn member(row: &MemberRow, profile: &Profile) -> proto::Member {
+    proto::Member {
+        member_id: row.id.to_string(),
+        name: profile.name().to_owned(),
+        email: profile.email().to_owned(),
+        phone: profile.phone().to_owned(),
+        roles: row.roles.as_slice().iter().map(|role| i32::from(*role)).collect(),
+        active: row.active,
+        version: row.version.unsigned_abs(),
+        created_at: Some(timestamp(row.created_at)),
+    }
+}
+
+fn tenant(row: &TenantRow) -> proto::Tenant {
+    proto::Tenant {
+        tenant_id: row.id.to_string(),
+        slug: row.slug.clone(),
+        name: row.details.name.clone(),
+        plan: row.details.plan.clone(),
+        region: row.details.region.clone(),
+        settings: row.settings.clone().into_iter().collect(),
+        version: row.version.unsigned_abs(),
+        created_at: Some(timestamp(row.created_at)),
+    }
+}
+
+/// The version that the caller saw; 0 is none.
+fn if_version(version: u64) -> Result<i64, Error> {
+    match version {
+        0 => Err(Error::VersionRequired),
+        version => i64::try_from(version).map_err(|_| Error::VersionMismatch),
+    }
+}
+
+/// Who is no owner himself changes no owner, and makes none.
+fn may_touch(call: &Call, row: &MemberRow) -> Result<(), Error> {
+    if row.roles.has(Role::Owner) && !call.principal.roles.contains(&Role::Owner) {
+        return Err(Error::OwnerRequired);
+    }
+    Ok(())
+}
+
+/// Implements the service: each RPC is its file's `handle`.
+macro_rules! rpcs {
+    ($($rpc:ident($request:ident) -> $response:ident;)*) => {
+        #[tonic::async_trait]
+        impl IdentityService for Identity {
+            type WatchRevocationsStream = BoxStream<'static, Result<proto::WatchRevocationsResponse, Status>>;
+
+            async fn watch_revocations(
+                &self,
+                _: Request<proto::WatchRevocationsRequest>,
+            ) -> Result<Response<Self::WatchRevocationsStream>, Status> {
+                Ok(Response::new(watch_revocations::handle(self)))
+            }
+
+            $(async fn $rpc(&self, request: Request<proto::$request>) -> Result<Response<proto::$response>, Status> {
+                $rpc::handle(self, request).await.map(Response::new).map_err(Status::from)
+            })*
+        }
+    };
+}
+
+rpcs! {
+    authenticate(AuthenticateRequest) -> AuthenticateResponse;
+    check_principal(CheckPrincipalRequest) -> CheckPrincipalResponse;
+    create_tenant(CreateTenantRequest) -> CreateTenantResponse;
+    log_in(LogInRequest) -> LogInResponse;
+    log_out(LogOutRequest) -> LogOutResponse;
+    get_self(GetSelfRequest) -> Member;
+    change_password(ChangePasswordRequest) -> ChangePasswordResponse;
+    list_sessions(ListSessionsRequest) -> ListSessionsResponse;
+    revoke_session(RevokeSessionRequest) -> RevokeSessionResponse;
+    list_log_in_records(ListLogInRecordsRequest) -> ListLogInRecordsResponse;
+    get_tenant(GetTenantRequest) -> Tenant;
+    update_tenant(UpdateTenantRequest) -> Tenant;
+    create_member(CreateMemberRequest) -> CreateMemberResponse;
+    list_members(ListMembersRequest) -> ListMembersResponse;
+    get_member(GetMemberRequest) -> Member;
+    update_member(UpdateMemberRequest) -> Member;
+    grant_role(GrantRoleRequest) -> Member;
+    revoke_role(RevokeRoleRequest) -> Member;
+    deactivate_member(DeactivateMemberRequest) -> Member;
+    list_audit_events(ListAuditEventsRequest) -> ListAuditEventsResponse;
+}

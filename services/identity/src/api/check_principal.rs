@@ -1,0 +1,26 @@
+//! `CheckPrincipal`: whether a principal still stands, from the rows themselves.
+
+use lethe_access::Principal;
+use lethe_proto::identity::{CheckPrincipalRequest, CheckPrincipalResponse};
+use lethe_service::id;
+use tonic::Request;
+
+use super::Identity;
+use crate::{Error, revocation::OwnDatabase};
+
+pub(super) async fn handle(
+    identity: &Identity,
+    request: Request<CheckPrincipalRequest>,
+) -> Result<CheckPrincipalResponse, Error> {
+    let asked = request.get_ref();
+    let principal = Principal {
+        tenant: id("tenant_id", &asked.tenant_id)?,
+        member: id("member_id", &asked.member_id)?,
+        session: id("session_id", &asked.session_id)?,
+        roles: [].into(),
+        issued_at_ms: asked.issued_at_ms,
+        expires_at_ms: asked.issued_at_ms,
+    };
+    let own = OwnDatabase { db: identity.0.db.clone(), sessions: identity.0.sessions.clone() };
+    Ok(CheckPrincipalResponse { valid: own.check(&principal).await? })
+}

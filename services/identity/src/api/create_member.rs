@@ -1,0 +1,128 @@
+//! `CreateMember`: a member with a one-time password, which is said once. With an idempotency key twice is as once, but for
+//! the password.
+
+use lethe_access::Role;
+use lethe_ids::MemberId;
+use lethe_proto::{
+    identity::{CreateMemberRequest, CreateMemberResponse},
+    request::Idempotency,
+};
+use prost::Message;
+use tonic::Request;
+
+use super::{Call, Done, Identity};
+use crate::{
+    Error,
+    domain::{
+        Invalid,
+        member::{Profile, Roles},
+        password::Password,
+    },
+    enrol::Kept,
+    store::{self, idempotency::Used, member::MemberRow},
+};
+
+const RPC: &str = "CreateMember";
+const LONGEST_KEY: usize = 64;
+
+pub(super) async fn handle(
+    identity: &Identity,
+    request: Request<CreateMemberRequest>,
+) -> Result<CreateMemberResponse, Error> {
+    let call = Call::of(&request)?;
+    let mut asked = request.into_inner();
+    let key = key(asked.idempotency.take())?;
+    let profile = Profile::new(["name", "email", "phone"], &asked.name, &asked.email, &asked.phone)?;
+    let roles = Roles::parse(&asked.roles)?;
+    if roles.has(Role::Owner) && !call.principal.roles.contains(&Role::Owner) {
+        return Err(Error::OwnerRequired);
+    }
+    // Of the request without its key, under the tenant's own MAC key: a stolen row tells nobody's name.
+    let blind = identity.0.keyring.blind(call.tenant()).await?;
+    let body_mac = blind.fingerprint(b"identity CreateMember", &asked.encode_to_vec());
+    if let Some(key) = &key
+        && let Some(replay) = replay(identity, &call, key, &body_mac).await?
+    {
+        return Ok(replay);
+    }
+
+    let password = Password::one_time(&identity.0.entropy);
+    let row = identity.enrol(call.tenant(), &profile, roles, password.clone(), Kept::UntilFirstLogIn).await?;
+    match insert(identity, &call, key.as_deref(), &body_mac, &row).await {
+        Ok(true) => Ok(CreateMemberResponse {
+            member: Some(super::member(&row, &profile)),
+            one_time_password: password.expose().to_owned(),
+        }),
+        // The same request, at the same time, was faster.
+        Ok(false) => {
+            identity.abandon(call.tenant(), &row).await;
+            let key = key.as_deref().unwrap_or_default();
+            replay(identity, &call, key, &body_mac).await?.ok_or(Error::Corrupt("idempotency key"))
+        }
+        Err(error) => {
+            identity.abandon(call.tenant(), &row).await;
+            Err(error)
+        }
+    }
+}
+
+fn key(idempotency: Option<Idempotency>) -> Result<Option<String>, Error> {
+    let Some(Idempotency { key }) = idempotency.filter(|given| !given.key.is_empty()) else {
+        return Ok(None);
+    };
+    let fits = key.len() <= LONGEST_KEY
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if fits {
+        Ok(Some(key))
+    } else {
+        Err(Invalid::new("idempotency.key", "must be 1 to 64 of A-Z, a-z, 0-9, _ and -").into())
+    }
+}
+
+/// What the key made before: the member as he is now, without a password.
+async fn replay(
+    identity: &Identity,
+    call: &Call,
+    key: &str,
+    body_mac: &[u8; 32],
+) -> Result<Option<CreateMemberResponse>, Error> {
+    let mut tx = identity.0.db.tenant(call.tenant()).await?;
+    let Some(used) = store::idempotency::get(&mut tx, RPC, call.member(), key).await? else {
+        return Ok(None);
+    };
+    if used.body_mac != body_mac {
+        return Err(Error::KeyReused);
+    }
+    let row = store::member::get(&mut tx, MemberId::new(used.resource)).await?;
+    drop(tx);
+    let row = row.ok_or(Error::NotFound("member"))?;
+    let member = identity.member(call.tenant(), &row).await?;
+    Ok(Some(CreateMemberResponse { member: Some(member), one_time_password: String::new() }))
+}
+
+async fn insert(
+    identity: &Identity,
+    call: &Call,
+    key: Option<&str>,
+    body_mac: &[u8; 32],
+    row: &MemberRow,
+) -> Result<bool, Error> {
+    let mut tx = identity.0.db.tenant(call.tenant()).await?;
+    if let Some(key) = key {
+        let used = Used { body_mac: body_mac.to_vec(), resource: row.id.uuid() };
+        let now = identity.0.clock.now();
+        if !store::idempotency::insert(&mut tx, RPC, call.member(), key, &used, now).await? {
+            return Ok(false);
+        }
+    }
+    store::member::insert(&mut tx, row).await?;
+    let done = Done {
+        action: RPC,
+        target_kind: "member",
+        target_id: row.id.to_string(),
+        request_id: &call.request_id,
+    };
+    identity.record(&mut tx, call.actor(), done).await?;
+    tx.commit().await?;
+    Ok(true)
+}

@@ -1,0 +1,18 @@
+//! `GetMember`: one member.
+
+use lethe_ids::MemberId;
+use lethe_proto::identity::{GetMemberRequest, Member};
+use lethe_service::id;
+use tonic::Request;
+
+use super::{Call, Identity};
+use crate::{Error, store};
+
+pub(super) async fn handle(identity: &Identity, request: Request<GetMemberRequest>) -> Result<Member, Error> {
+    let call = Call::of(&request)?;
+    let member: MemberId = id("member_id", &request.get_ref().member_id)?;
+    let mut tx = identity.0.db.tenant(call.tenant()).await?;
+    let row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
+    drop(tx);
+    identity.member(call.tenant(), &row).await
+}

@@ -1,0 +1,48 @@
+//! `RevokeRole`: takes a role away, at once and everywhere. The last active owner keeps his.
+
+use lethe_access::{Revoked, Role};
+use lethe_ids::MemberId;
+use lethe_proto::identity::{Member, RevokeRoleRequest};
+use lethe_service::id;
+use tonic::Request;
+
+use super::{Call, Done, Identity, Told};
+use crate::{Error, domain::member::role, store};
+
+pub(super) async fn handle(
+    identity: &Identity,
+    request: Request<RevokeRoleRequest>,
+) -> Result<Member, Error> {
+    let call = Call::of(&request)?;
+    let asked = request.get_ref();
+    let member: MemberId = id("member_id", &asked.member_id)?;
+    let role = role("role", asked.role)?;
+    let mut told = Told::default();
+    let mut tx = identity.0.db.tenant(call.tenant()).await?;
+    store::tenant::lock(&mut tx).await?;
+    let mut row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
+    super::may_touch(&call, &row)?;
+    if row.roles.has(role) {
+        if role == Role::Owner
+            && row.active
+            && store::member::others_with_role(&mut tx, member, Role::Owner as i16).await? == 0
+        {
+            return Err(Error::LastOwner);
+        }
+        let void_before_ms = identity.void_before_ms();
+        row.roles = row.roles.without(role);
+        row.version += 1;
+        store::member::update_rights(&mut tx, row.id, &row.roles, row.active, void_before_ms).await?;
+        identity.revoke(&mut tx, &mut told, Revoked::Member(row.id), void_before_ms).await?;
+        let done = Done {
+            action: "RevokeRole",
+            target_kind: "member",
+            target_id: row.id.to_string(),
+            request_id: &call.request_id,
+        };
+        identity.record(&mut tx, call.actor(), done).await?;
+        tx.commit().await?;
+        identity.tell(told);
+    }
+    identity.member(call.tenant(), &row).await
+}

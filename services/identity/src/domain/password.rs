@@ -1,0 +1,75 @@
+//! Passwords: what is accepted as one, and the one-time ones that we make. Hashing is `crate::passwords`.
+
+use lethe_ambient::{Entropy, Sensitive};
+
+use super::Invalid;
+
+const SHORTEST: usize = 12;
+const LONGEST: usize = 256;
+/// No letter that is read for another; 32 of them, so that five bits choose one.
+const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// A password that somebody chose, or tries.
+#[derive(Clone)]
+pub struct Password(Sensitive<String>);
+
+impl Password {
+    /// A new one: 12 to 256 characters, whatever they are (NIST SP 800-63B asks for no mixture).
+    ///
+    /// # Errors
+    /// Names `field`.
+    pub fn chosen(field: &'static str, text: &str) -> Result<Self, Invalid> {
+        match text.chars().count() {
+            SHORTEST..=LONGEST => Ok(Self(text.to_owned().into())),
+            _ => Err(Invalid::new(field, "must have 12 to 256 characters")),
+        }
+    }
+
+    /// One that is tried. `None` when it is longer than any password can be: it is not worth hashing.
+    pub fn tried(text: &str) -> Option<Self> {
+        (text.chars().count() <= LONGEST).then(|| Self(text.to_owned().into()))
+    }
+
+    /// A random one of 100 bits, to be said once and changed at the first log-in.
+    pub fn one_time(entropy: &Entropy) -> Self {
+        let bytes: [u8; 20] = entropy.bytes();
+        let mut text = String::with_capacity(23);
+        for (place, byte) in bytes.iter().enumerate() {
+            if place > 0 && place % 5 == 0 {
+                text.push('-');
+            }
+
+            text.push(char::from(LETTERS[usize::from(byte % 32)]));
+        }
+        Self(text.into())
+    }
+
+    /// The text, for hashing, or for the one it belongs to.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_is_counted_in_characters() {
+        assert!(Password::chosen("new_password", &"ä".repeat(12)).is_ok());
+        assert!(Password::chosen("new_password", &"ä".repeat(11)).is_err());
+        assert!(Password::chosen("new_password", &"ä".repeat(256)).is_ok());
+        assert!(Password::chosen("new_password", &"ä".repeat(257)).is_err());
+        assert!(Password::tried(&"x".repeat(257)).is_none());
+    }
+
+    #[test]
+    fn a_one_time_password_is_random_and_a_password() {
+        let entropy = Entropy::seeded(1);
+        let (first, second) = (Password::one_time(&entropy), Password::one_time(&entropy));
+        assert_ne!(first.expose(), second.expose());
+        assert_eq!(first.expose().len(), 23);
+        assert!(first.expose().split('-').all(|group| group.len() == 5));
+        assert!(Password::chosen("x", first.expose()).is_ok());
+    }
+}

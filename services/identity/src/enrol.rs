@@ -1,0 +1,176 @@
+//! Bringing a member in: his secrets and the blind index of his address are written to the keystore before the row that
+//! uses them; if the row does not come, they go again (at once, or by the keyring's sweep).
+//!
+//! That an address is one member's is checked from both sides: before, and after it was indexed. Of two that enrol the
+//! same address at once, at least one sees the other.
+
+use lethe_ids::{ErasureId, MemberId, SubjectId, TenantId, UnitId};
+use lethe_keyring::{AddressKind, KeyError, Purpose, Sealer};
+
+use crate::{
+    Error,
+    api::Identity,
+    domain::{
+        member::{Profile, Roles},
+        password::Password,
+    },
+    store::{self, member::MemberRow},
+};
+
+/// Whether a password must be changed at the first log-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// One-time.
+    UntilFirstLogIn,
+    /// The member's own.
+    ForGood,
+}
+
+/// Opens a sealed profile.
+pub(crate) fn open_profile(sealer: &Sealer, row: &MemberRow) -> Result<Profile, Error> {
+    let opened = sealer.open(
+        Purpose::MemberProfile,
+        row.id.uuid(),
+        row.profile_version.unsigned_abs(),
+        &row.profile,
+    )?;
+    Profile::from_bytes(&opened).ok_or(Error::Corrupt("member profile"))
+}
+
+/// Seals a profile.
+pub(crate) fn seal_profile(sealer: &Sealer, member: MemberId, version: i32, profile: &Profile) -> Vec<u8> {
+    sealer.seal(Purpose::MemberProfile, member.uuid(), version.unsigned_abs(), &profile.to_bytes())
+}
+
+impl Identity {
+    /// Makes secrets, index and row of a new member; the row is the caller's to insert, or to [`Identity::abandon`].
+    pub(crate) async fn enrol(
+        &self,
+        tenant: TenantId,
+        profile: &Profile,
+        roles: Roles,
+        password: Password,
+        kept: Kept,
+    ) -> Result<MemberRow, Error> {
+        let email = profile.normalised_email();
+        if self.taken(tenant, email.expose(), None, Unborn::Ignored).await? {
+            return Err(Error::EmailTaken);
+        }
+        let password_hash = self.0.passwords.hash(password).await?;
+        let member = MemberId::new(self.0.entropy.uuid7(&self.0.clock));
+        let subject = SubjectId::new(self.0.entropy.uuid7(&self.0.clock));
+        let unit = UnitId::new(self.0.entropy.uuid7(&self.0.clock));
+        self.0.keyring.create(tenant, Some(subject), &[unit], subject).await?;
+        let row = MemberRow {
+            id: member,
+            subject,
+            unit,
+            profile: Vec::new(),
+            profile_version: 1,
+            password_hash,
+            must_change_password: kept == Kept::UntilFirstLogIn,
+            roles,
+            active: true,
+            version: 1,
+            void_before_ms: 0,
+            created_at: self.0.clock.now(),
+        };
+        match self.index(tenant, row, profile, email.expose()).await {
+            Ok(row) => Ok(row),
+            Err((row, error)) => {
+                self.abandon(tenant, &row).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn index(
+        &self,
+        tenant: TenantId,
+        mut row: MemberRow,
+        profile: &Profile,
+        email: &str,
+    ) -> Result<MemberRow, (MemberRow, Error)> {
+        let indexed = async {
+            self.0.keyring.index_address(tenant, row.subject, AddressKind::Email, email).await?;
+            if self.taken(tenant, email, Some(row.subject), Unborn::Counted).await? {
+                return Err(Error::EmailTaken);
+            }
+            let sealer = self.0.keyring.sealer(tenant, row.subject, row.unit).await?;
+            Ok(seal_profile(&sealer, row.id, row.profile_version, profile))
+        };
+        match indexed.await {
+            Ok(sealed) => {
+                row.profile = sealed;
+                Ok(row)
+            }
+            Err(error) => Err((row, error)),
+        }
+    }
+
+    /// Destroys the secrets of a member whose row did not come. The keyring's sweep does it where this fails.
+    pub(crate) async fn abandon(&self, tenant: TenantId, row: &MemberRow) {
+        let cause = ErasureId::new(self.0.entropy.uuid4());
+        if let Err(error) = self.0.keyring.destroy(tenant, &[row.subject], &[row.unit], cause).await {
+            tracing::warn!(%error, "the secrets of a member who was not enrolled wait for the sweep");
+        }
+    }
+
+    /// Whether a member besides `own` has this normalised address.
+    pub(crate) async fn taken(
+        &self,
+        tenant: TenantId,
+        email: &str,
+        own: Option<SubjectId>,
+        unborn: Unborn,
+    ) -> Result<bool, Error> {
+        let mut subjects = self.0.keyring.find_subjects(tenant, AddressKind::Email, email).await?;
+        subjects.retain(|subject| Some(*subject) != own);
+        if subjects.is_empty() {
+            return Ok(false);
+        }
+        let mut tx = self.0.db.tenant(tenant).await?;
+        let rows = store::member::by_subjects(&mut tx, &subjects).await?;
+        drop(tx);
+        if unborn == Unborn::Counted && rows.len() < subjects.len() {
+            return Ok(true);
+        }
+        for row in &rows {
+            if self.has_email(tenant, row, email).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The member with this normalised address. The index is a hint; what counts is the sealed profile.
+    pub(crate) async fn by_email(&self, tenant: TenantId, email: &str) -> Result<Option<MemberRow>, Error> {
+        let subjects = self.0.keyring.find_subjects(tenant, AddressKind::Email, email).await?;
+        let mut tx = self.0.db.tenant(tenant).await?;
+        let rows = store::member::by_subjects(&mut tx, &subjects).await?;
+        drop(tx);
+        for row in rows {
+            if self.has_email(tenant, &row, email).await? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn has_email(&self, tenant: TenantId, row: &MemberRow, email: &str) -> Result<bool, Error> {
+        match self.profile(tenant, row).await {
+            Ok(profile) => Ok(profile.normalised_email().expose() == email),
+            Err(Error::Key(KeyError::Destroyed | KeyError::Missing)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What an indexed subject without a row counts for: one that is enrolling at this moment, or was left by a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unborn {
+    /// He may come.
+    Counted,
+    /// He is not there.
+    Ignored,
+}

@@ -1,0 +1,3 @@
+//! What identity does by itself.
+
+pub mod sweep_expired;

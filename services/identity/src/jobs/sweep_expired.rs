@@ -1,0 +1,43 @@
+//! Deletes what has expired: sessions, log-in records, idempotency keys, old revocations. No input, twice is as once, in
+//! batches; a tenant at a time.
+
+use std::time::Duration;
+
+use lethe_service::{BuildError, Job, Progress};
+
+use crate::{api::Identity, revocation::KEPT_S, store};
+
+/// The job.
+pub fn job(identity: &Identity) -> Job {
+    let interval = Duration::from_secs(identity.0.config.sweep.interval_s);
+    let identity = identity.clone();
+    let tasks = identity.0.tasks.clone();
+    Job::every("identity.sweep_expired", &tasks, interval, None, move || {
+        let identity = identity.clone();
+        async move { round(&identity).await }
+    })
+}
+
+/// One round: a batch of each kind in each tenant that has something.
+///
+/// # Errors
+/// When the database does not answer; what was deleted stays deleted.
+pub async fn round(identity: &Identity) -> Result<Progress, BuildError> {
+    let config = &identity.0.config.sweep;
+    let now = identity.0.clock.now();
+    let limits = store::due::Limits {
+        now,
+        idle_since: identity.0.sessions.idle_since(),
+        log_in_records: now - time::Duration::days(config.log_in_records_days.into()),
+        idempotency: now - time::Duration::hours(config.idempotency_hours.into()),
+        revocations_s: KEPT_S,
+    };
+    let mut gone = 0;
+    for tenant in store::due::tenants(&identity.0.db, &limits).await? {
+        let mut tx = identity.0.db.tenant(tenant).await?;
+        gone += store::due::delete(&mut tx, &limits).await?;
+        tx.commit().await?;
+    }
+    gone += lethe_outbox::sweep_inbox(&identity.0.db, 5_000).await?;
+    Ok(if gone > 0 { Progress::More } else { Progress::Idle })
+}

@@ -1,0 +1,21 @@
+//! Every SQL statement of identity, but the verifier's. Each goes through a transaction that is scoped to a tenant; the
+//! exceptions are named for it: the slug directory, and what the jobs role finds across tenants.
+
+pub mod audit_event;
+pub mod due;
+pub mod fence;
+pub mod idempotency;
+pub mod log_in_record;
+pub mod member;
+pub mod revocation;
+pub mod session;
+pub mod tenant;
+
+use lethe_service::PageKey;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The key of a page as two parameters of SQL.
+pub(crate) fn after(page: Option<PageKey>) -> (Option<OffsetDateTime>, Option<Uuid>) {
+    (page.map(|key| key.at), page.map(|key| key.id))
+}

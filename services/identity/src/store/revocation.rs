@@ -1,0 +1,57 @@
+//! Revocations: a row each, which every replica of identity reads within its poll and tells every process.
+
+use lethe_access::{Revocation, Revoked};
+use lethe_ids::{MemberId, SessionId, TenantId};
+use lethe_service::{Database, TenantTx};
+use sqlx::Row;
+use uuid::Uuid;
+
+/// Most revocations that are read in one go.
+const MOST: i64 = 100_000;
+
+/// Inserts a revocation of the transaction's tenant.
+pub async fn insert(tx: &mut TenantTx, id: Uuid, revocation: &Revocation) -> Result<(), sqlx::Error> {
+    let (session, member) = match revocation.what {
+        Revoked::Session(session) => (Some(session.uuid()), None),
+        Revoked::Member(member) => (None, Some(member.uuid())),
+        Revoked::Tenant => (None, None),
+    };
+    sqlx::query(
+        "insert into revocations (tenant_id, revocation_id, session_id, member_id, revoked_at_ms)
+         values ($1, $2, $3, $4, $5)",
+    )
+    .bind(revocation.tenant.uuid())
+    .bind(id)
+    .bind(session)
+    .bind(member)
+    .bind(revocation.revoked_at_ms)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// What was revoked in the last so many seconds, of all tenants, by the database's time.
+pub async fn recent(db: &Database, seconds: f64) -> Result<Vec<(Uuid, Revocation)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select tenant_id, revocation_id, session_id, member_id, revoked_at_ms from revocations
+          where recorded_at > clock_timestamp() - make_interval(secs => $1)
+          order by recorded_at desc limit $2",
+    )
+    .bind(seconds)
+    .bind(MOST)
+    .fetch_all(db.jobs())
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let session: Option<Uuid> = row.try_get(2)?;
+            let member: Option<Uuid> = row.try_get(3)?;
+            let what = match (session, member) {
+                (Some(session), _) => Revoked::Session(SessionId::new(session)),
+                (None, Some(member)) => Revoked::Member(MemberId::new(member)),
+                (None, None) => Revoked::Tenant,
+            };
+            let tenant = TenantId::new(row.try_get(0)?);
+            Ok((row.try_get(1)?, Revocation { tenant, what, revoked_at_ms: row.try_get(4)? }))
+        })
+        .collect()
+}
