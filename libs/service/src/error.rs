@@ -92,6 +92,11 @@ impl Failure {
             .retry_after(Duration::from_secs(1))
     }
 
+    /// DEADLINE_EXCEEDED: the caller's time is over. Whether the work was done is unknown.
+    pub fn late() -> Self {
+        Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "took too long")
+    }
+
     /// INTERNAL: a defect, or a store that broke its word.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Code::Internal, "INTERNAL", "failed; the operator can find it by the request id")

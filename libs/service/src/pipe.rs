@@ -4,14 +4,17 @@
 //! The surprising thing: the called handler runs in the caller's task, so a caller that gives up drops it, as a
 //! reset stream does over a network.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use http::{Extensions, Request, Response};
-use tokio::sync::SetOnce;
-use tonic::body::Body;
+use tokio::{sync::SetOnce, time::timeout};
+use tonic::{Status, body::Body};
 
-use crate::server::Shell;
+use crate::{Failure, call, server::Shell};
+
+/// How long a call that names no time waits for a service that is not served yet.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The calling end. Calls that come before the service is served wait for it.
 #[derive(Clone, Debug)]
@@ -39,7 +42,13 @@ impl Pipe {
             Some(shell) => shell.call(request),
             None => {
                 let slot = self.0.clone();
-                Box::pin(async move { slot.wait().await.call(request).await })
+                let patience = call::timeout(request.headers()).unwrap_or(PATIENCE);
+                Box::pin(async move {
+                    match timeout(patience, slot.wait()).await {
+                        Ok(shell) => shell.call(request).await,
+                        Err(_) => Ok(Status::from(Failure::late()).into_http()),
+                    }
+                })
             }
         }
     }

@@ -79,17 +79,26 @@ impl World {
 
     /// Serves a service, and runs its jobs, until [`World::stop`].
     pub fn serve(&self, parts: Parts, env: &Env) -> Server {
+        self.serve_with(parts, env, &Self::server_config())
+    }
+
+    /// Serves a service under other limits.
+    pub fn serve_with(&self, parts: Parts, env: &Env, config: &ServerConfig) -> Server {
         let name = parts.name;
         let incoming = self.incoming.lock().expect("no test panics in here").remove(name);
         let incoming = incoming.unwrap_or_else(|| panic!("{name} is served already, or not of this world"));
-        let config = ServerConfig {
+        Server::start(parts, env, config, Some(incoming)).expect("the service is served")
+    }
+
+    /// The limits of [`World::serve`].
+    pub fn server_config() -> ServerConfig {
+        ServerConfig {
             max_concurrent_calls: 256,
             default_timeout_ms: 20_000,
             max_timeout_ms: 60_000,
             probe_interval_ms: 100,
             drain_timeout_ms: 10_000,
-        };
-        Server::start(parts, env, &config, Some(incoming)).expect("the service is served")
+        }
     }
 
     /// A channel by which the service `from` calls the service `to` for `principal`, if any.

@@ -129,7 +129,12 @@ impl Inner {
         context: CallContext,
         deadline: Instant,
     ) -> (Response<Body>, Option<Arc<str>>) {
+        let stopping = || Failure::unavailable("STOPPING", "the process is stopping");
         let Ok(_running) = self.running.try_acquire() else {
+            // The drain collects the permits, so that few are left while it waits.
+            if self.stopping.load(Ordering::SeqCst) {
+                return (refused(stopping()), None);
+            }
             self.shed.add(1, &[KeyValue::new(names::SERVICE, self.service)]);
             let failure = Failure::exhausted("TOO_MANY_CALLS", "the service is busy; try again")
                 .retry_after(Duration::from_millis(200));
@@ -137,7 +142,10 @@ impl Inner {
         };
         // Looked at after the permit is had, so that the drain misses nobody.
         if self.stopping.load(Ordering::SeqCst) {
-            return (refused(Failure::unavailable("STOPPING", "the process is stopping")), None);
+            return (refused(stopping()), None);
+        }
+        if deadline <= Instant::now() {
+            return (refused(Failure::late()), None);
         }
         let caller = match self.access.authorize(request.uri().path(), request.headers()).await {
             Ok(caller) => caller,
@@ -155,7 +163,7 @@ impl Inner {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(never))) => match never {},
             Ok(Err(panic)) => refused(Failure::internal(text_of(&*panic))),
-            Err(_) => refused(Failure::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "took too long")),
+            Err(_) => refused(Failure::late()),
         };
         (response, from)
     }
