@@ -87,13 +87,14 @@ create table certificates (
 );
 call protect('certificates');
 
--- A repeated RequestErasure. The fingerprint of its body has a key of its own; both go with the contact's id.
+-- A repeated RequestErasure. Its row goes with the contact's id: a client may have put that into the key, and the
+-- fingerprint, under a key of its own, was made over it.
 create table idempotency_keys (
   tenant_id  uuid        not null,
   key        text        not null,
   erasure_id uuid        not null,
-  mac_key    bytea,
-  body_mac   bytea,
+  mac_key    bytea       not null,
+  body_mac   bytea       not null,
   created_at timestamptz not null,
   primary key (tenant_id, key),
   foreign key (tenant_id, erasure_id) references erasures

@@ -1,8 +1,8 @@
 //! This service as a participant of its own erasures: fence, census and eraser.
 //!
-//! What retention holds about a person is a random id: in the rows of erasures, and by way of them in the fingerprints of
-//! repeated requests. The eraser takes the id out of them; the erasures themselves stay, as evidence. The fence keeps the
-//! bare id on purpose, so that no erasure is asked for it again.
+//! What retention holds about a person is a random id: in the rows of erasures, and in the keys and fingerprints of the
+//! requests for them. The eraser takes the id out of the former and deletes the latter; the erasures themselves stay, as
+//! evidence. The fence keeps the bare id on purpose, so that no erasure is asked for it again.
 
 use lethe_ambient::Entropy;
 use lethe_ids::{ContactId, ErasureId, ScopeId, TenantId};
@@ -41,7 +41,7 @@ pub(crate) struct Scope {
 pub(crate) struct Census {
     /// Erasures that named the contact.
     pub erasures: Vec<Uuid>,
-    /// Requests whose fingerprint was made over the contact's id.
+    /// Keys of requests to erase the contact.
     pub idempotency_keys: Vec<String>,
 }
 

@@ -45,17 +45,15 @@ pub(crate) async fn verify_absent(
     .bind(&census.erasures)
     .fetch_one(&mut *tx)
     .await?;
-    let fingerprints: i64 = sqlx::query_scalar(
-        "select count(*) from idempotency_keys where tenant_id = $1 and key = any($2)
-           and (body_mac is not null or mac_key is not null)",
-    )
-    .bind(tenant)
-    .bind(&census.idempotency_keys)
-    .fetch_one(&mut *tx)
-    .await?;
+    let keys: i64 =
+        sqlx::query_scalar("select count(*) from idempotency_keys where tenant_id = $1 and key = any($2)")
+            .bind(tenant)
+            .bind(&census.idempotency_keys)
+            .fetch_one(&mut *tx)
+            .await?;
     let mut findings = vec![
         re_read("erasures", census.erasures.len(), erasures, "CONTACT_ID_ABSENT"),
-        re_read("idempotency_keys", census.idempotency_keys.len(), fingerprints, "FINGERPRINTS_ABSENT"),
+        re_read("idempotency_keys", census.idempotency_keys.len(), keys, "ROWS_ABSENT"),
     ];
     for (table, column) in contact_columns(&mut tx).await? {
         let found = naming(&mut tx, &table, &column, scope.contact).await?;

@@ -81,10 +81,8 @@ async fn replay(
     now: OffsetDateTime,
 ) -> Result<Option<RequestErasureResponse>, Error> {
     let Some(known) = store::recall(tx, &asked.key).await? else { return Ok(None) };
-    // Without a fingerprint the contact is erased, and what is left to say is how its erasure stands.
-    if let Some((mac_key, mac)) = known.body
-        && body_mac(&mac_key, &asked.body) != mac
-    {
+    let (mac_key, mac) = known.body;
+    if body_mac(&mac_key, &asked.body) != mac {
         return Err(Error::IdempotencyKeyReused);
     }
     let row = store::get(tx, known.erasure).await?.ok_or(Error::Damaged)?;

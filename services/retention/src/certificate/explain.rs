@@ -129,7 +129,6 @@ fn sentence(code: &str) -> Option<&'static str> {
         }
         "ROWS_ABSENT" => "No row is left.",
         "CONTACT_ID_ABSENT" => "No row names the contact any more.",
-        "FINGERPRINTS_ABSENT" => "No fingerprint of a request is left.",
         "OLD_PAGES_RANDOM_IDS" => {
             "Old pages, logs and backups may hold the contact's random id, and nothing else of them."
         }

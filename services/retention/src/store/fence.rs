@@ -28,7 +28,7 @@ pub struct Fence {
 pub struct OwnRows {
     /// Erasures that name the contact.
     pub erasures: Vec<Uuid>,
-    /// Keys of requests whose fingerprint was made over the contact's id.
+    /// Keys of requests to erase the contact.
     pub idempotency_keys: Vec<String>,
 }
 
@@ -106,7 +106,7 @@ pub async fn own_rows(tx: &mut TenantTx, contact: ContactId) -> Result<OwnRows, 
     .await?;
     let idempotency_keys = sqlx::query_scalar(
         "select key from idempotency_keys
-         where tenant_id = $1 and erasure_id = any($2) and body_mac is not null order by key",
+         where tenant_id = $1 and erasure_id = any($2) order by key",
     )
     .bind(tenant)
     .bind(&erasures)
@@ -115,28 +115,26 @@ pub async fn own_rows(tx: &mut TenantTx, contact: ContactId) -> Result<OwnRows, 
     Ok(OwnRows { erasures, idempotency_keys })
 }
 
-/// Takes the contact out of the rows that name it: (erasures, fingerprints) that did.
+/// Takes the contact out of the erasures that name it, and deletes the requests' keys.
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn unlink(tx: &mut TenantTx, contact: ContactId) -> Result<(u64, u64), sqlx::Error> {
+pub async fn unlink(tx: &mut TenantTx, contact: ContactId) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    let fingerprints = sqlx::query(
-        "update idempotency_keys k set mac_key = null, body_mac = null from erasures e
-         where k.tenant_id = $1 and k.body_mac is not null
-           and e.tenant_id = k.tenant_id and e.erasure_id = k.erasure_id and e.contact_id = $2",
+    sqlx::query(
+        "delete from idempotency_keys k using erasures e
+         where k.tenant_id = $1 and e.tenant_id = k.tenant_id and e.erasure_id = k.erasure_id and e.contact_id = $2",
     )
     .bind(tenant)
     .bind(contact.uuid())
     .execute(&mut **tx)
     .await?;
-    let erasures =
-        sqlx::query("update erasures set contact_id = null where tenant_id = $1 and contact_id = $2")
-            .bind(tenant)
-            .bind(contact.uuid())
-            .execute(&mut **tx)
-            .await?;
-    Ok((erasures.rows_affected(), fingerprints.rows_affected()))
+    sqlx::query("update erasures set contact_id = null where tenant_id = $1 and contact_id = $2")
+        .bind(tenant)
+        .bind(contact.uuid())
+        .execute(&mut **tx)
+        .await
+        .map(drop)
 }
 
 /// After the second certificate: the fence is a bare contact id, and nothing here says which erasure was whose.

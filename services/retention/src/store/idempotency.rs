@@ -1,16 +1,18 @@
-//! Rows of `idempotency_keys`: a RequestErasure that comes again.
+//! Rows of `idempotency_keys`: a RequestErasure that comes again. They go with the contact's id.
 
 use lethe_ids::ErasureId;
 use lethe_service::TenantTx;
 use time::OffsetDateTime;
+
+use super::damaged;
 
 /// What a key was used for.
 #[derive(Debug, Clone)]
 pub struct Remembered {
     /// What it made.
     pub erasure: ErasureId,
-    /// Key and fingerprint of the body; gone once the contact's id is.
-    pub body: Option<([u8; 32], [u8; 32])>,
+    /// Key and fingerprint of the body.
+    pub body: ([u8; 32], [u8; 32]),
 }
 
 /// What the key was used for, if it was.
@@ -19,17 +21,18 @@ pub struct Remembered {
 /// When PostgreSQL fails.
 pub async fn recall(tx: &mut TenantTx, key: &str) -> Result<Option<Remembered>, sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    let row: Option<(uuid::Uuid, Option<Vec<u8>>, Option<Vec<u8>>)> = sqlx::query_as(
+    let row: Option<(uuid::Uuid, Vec<u8>, Vec<u8>)> = sqlx::query_as(
         "select erasure_id, mac_key, body_mac from idempotency_keys where tenant_id = $1 and key = $2",
     )
     .bind(tenant)
     .bind(key)
     .fetch_optional(&mut **tx)
     .await?;
-    Ok(row.map(|(erasure, mac_key, body_mac)| {
-        let bytes32 = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        Remembered { erasure: ErasureId::new(erasure), body: bytes32(mac_key).zip(bytes32(body_mac)) }
-    }))
+    let bytes32 = |bytes: Vec<u8>| bytes.try_into().map_err(|_| damaged("body_mac"));
+    row.map(|(erasure, mac_key, body_mac)| {
+        Ok(Remembered { erasure: ErasureId::new(erasure), body: (bytes32(mac_key)?, bytes32(body_mac)?) })
+    })
+    .transpose()
 }
 
 /// Notes what the key made.

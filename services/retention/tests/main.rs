@@ -1,0 +1,15 @@
+//! retention against a real PostgreSQL and a real NATS. The other participants are the edge of this service: fakes behind
+//! the in-process pipe that can be away, slow or lying.
+
+#![allow(missing_docs, reason = "tests")]
+
+mod certificates;
+mod confirm;
+mod fake;
+mod fixture;
+mod isolation;
+mod journey;
+mod ledger;
+mod own_rows;
+mod pieces;
+mod trouble;
