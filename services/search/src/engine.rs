@@ -167,6 +167,9 @@ pub enum EngineError {
     /// The lease was lost to another process.
     #[error("a later lease holds this shard")]
     Fenced,
+    /// The process is about to end.
+    #[error("the index is closed")]
+    Closed,
     /// The engine is away or its disk failed.
     #[error("the search engine failed: {0}")]
     Failed(String),

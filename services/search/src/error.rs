@@ -72,6 +72,7 @@ impl From<Error> for Failure {
             }
             Error::NotPurged => Self::unavailable("NOT_PURGED", "documents are left after the purge"),
             Error::Engine(source @ EngineError::Fenced) => Self::unavailable("SHARD_ELSEWHERE", source),
+            Error::Engine(source @ EngineError::Closed) => Self::unavailable("STOPPING", source),
             Error::Engine(source @ EngineError::Failed(_)) => {
                 Self::unavailable("SEARCH_ENGINE_FAILED", source)
             }

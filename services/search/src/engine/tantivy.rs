@@ -18,7 +18,7 @@ mod volume;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -42,8 +42,8 @@ pub struct TantivyEngine {
     folder: PathBuf,
     shards: Arc<[Arc<Shard>]>,
     id: Uuid,
-    /// Held as long as the engine lives: one process has the folder.
-    _lock: Arc<fs::File>,
+    /// Held until the engine is closed: one process has the folder.
+    lock: Arc<Mutex<Option<fs::File>>>,
 }
 
 impl TantivyEngine {
@@ -74,7 +74,7 @@ impl TantivyEngine {
             (false, true) => Opened::Whole,
             (false, false) => Opened::Unsure,
         };
-        Ok((Self { folder: folder.to_owned(), shards: shards.into(), id, _lock: Arc::new(lock) }, opened))
+        Ok((Self { folder: folder.to_owned(), shards: shards.into(), id, lock: Arc::new(Mutex::new(Some(lock))) }, opened))
     }
 
     /// The index's id: another one means other contents.
@@ -82,17 +82,18 @@ impl TantivyEngine {
         self.id
     }
 
-    /// Makes all durable and marks the folder as whole: the last call before the process ends.
+    /// Makes all durable, marks the folder as whole and lets go of it. Nothing is written afterwards; searches go on.
     ///
     /// # Errors
     /// When the disk fails.
     pub async fn close(&self) -> Result<(), EngineError> {
         for shard in self.shards.iter() {
-            self.run(shard, Shard::refresh).await?;
+            self.run(shard, Shard::close).await?;
         }
-        self.sync().await?;
         let (folder, mark) = (self.folder.clone(), mark::Mark::closed(self.id));
-        blocking(move || mark.write(&folder)).await
+        blocking(move || mark.write(&folder)).await?;
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        Ok(())
     }
 
     fn of(&self, tenant: TenantId) -> &Arc<Shard> {

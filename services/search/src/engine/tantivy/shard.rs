@@ -58,6 +58,7 @@ pub(super) struct Writing {
     recent: Recent,
     /// Something was written since the last refresh.
     is_dirty: bool,
+    is_closed: bool,
     highest: Option<FencingToken>,
 }
 
@@ -95,6 +96,9 @@ impl Shard {
         writes: Vec<Write>,
     ) -> Result<Written, EngineError> {
         let mut writing = self.lock();
+        if writing.is_closed {
+            return Err(EngineError::Closed);
+        }
         if writing.highest.is_some_and(|highest| token < highest) {
             return Err(EngineError::Fenced);
         }
@@ -290,6 +294,14 @@ impl Shard {
         Ok(self.reader.reload()?)
     }
 
+    /// Refreshes and syncs, and writes no more.
+    pub(super) fn close(&self) -> Result<(), EngineError> {
+        let mut writing = self.keep_still()?;
+        writing.writer = None;
+        writing.is_closed = true;
+        self.sync()
+    }
+
     pub(super) fn sync(&self) -> Result<(), EngineError> {
         Ok(self.volume.sync()?)
     }
@@ -331,6 +343,9 @@ impl Shard {
 impl Writing {
     /// The writer, opened when first needed: an idle shard has no threads.
     pub(super) fn writer(&mut self, index: &Index) -> Result<&mut IndexWriter, EngineError> {
+        if self.is_closed {
+            return Err(EngineError::Closed);
+        }
         if self.writer.is_none() {
             let options = IndexWriterOptions::builder()
                 .num_worker_threads(1)
@@ -354,9 +369,9 @@ impl Writing {
     /// Drops the writer with all that was not committed.
     fn give_up(&mut self) {
         self.finish_merge();
-        let highest = self.highest;
+        let (highest, is_closed) = (self.highest, self.is_closed);
         drop(mem::take(self));
-        self.highest = highest;
+        (self.highest, self.is_closed) = (highest, is_closed);
     }
 }
 
