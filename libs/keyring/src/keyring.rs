@@ -27,7 +27,7 @@ use crate::{
 
 /// How old an epoch gets, how long its rotation takes at most, and how long the key service waits before it deletes
 /// the old key. Their sum is the shred bound.
-pub(crate) const EPOCH_AGE: Duration = Duration::days(7);
+const EPOCH_AGE: Duration = Duration::days(7);
 const ROTATION: Duration = Duration::days(1);
 const KMS_WAIT: Duration = Duration::days(7);
 
@@ -278,14 +278,19 @@ impl Keyring {
     /// Until when a secret that is destroyed now could still be unwrapped by who holds an old page, WAL or backup of
     /// the keystore together with the key service: the open epoch's age, its rotation, and the key service's wait.
     pub fn shred_bound(&self) -> OffsetDateTime {
-        let epoch = self.0.epoch();
-        (epoch.created_at + EPOCH_AGE).max(self.0.clock.now()) + ROTATION + KMS_WAIT
+        shred_bound(self.0.epoch().created_at, self.0.clock.now())
     }
 
     /// Ready when the keystore answers.
     pub fn probe(&self) -> Probe {
         self.0.store.database.probe("keystore")
     }
+}
+
+/// Until when what was wrapped in an epoch that is open can be unwrapped by who holds the wrapper: it closes at an age of
+/// seven days, or from now on if it is older; then come its rotation and the key service's wait.
+pub fn shred_bound(epoch_created_at: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+    (epoch_created_at + EPOCH_AGE).max(now) + ROTATION + KMS_WAIT
 }
 
 impl Inner {

@@ -1,0 +1,1 @@
+//! Planted tokens, in each form and each store: the scan finds them.
