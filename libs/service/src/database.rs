@@ -189,11 +189,21 @@ fn role(service: &str, kind: &str, config: &DatabaseConfig) -> Result<PgConnectO
         .map_err(|source| DatabaseError::Url { service: service.to_owned(), source })?
         .username(&format!("{}_{kind}", prefix(service)))
         .application_name(&format!("lethe {service} {kind}"))
-        .extra_float_digits(None);
+        .extra_float_digits(None)
+        .options(limits(kind).iter().copied());
     Ok(match &config.password {
         Some(password) => options.password(password.expose()),
         None => options,
     })
+}
+
+/// What PostgreSQL ends by itself. A request is gone long before; a migration takes what it takes.
+fn limits(kind: &str) -> &'static [(&'static str, &'static str)] {
+    match kind {
+        "owner" => &[],
+        "app" => &[("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")],
+        _ => &[("statement_timeout", "5min"), ("idle_in_transaction_session_timeout", "60s")],
+    }
 }
 
 /// Role names are written with underscores: `breach-notification` owns `breach_notification_app`.

@@ -206,8 +206,9 @@ impl From<Failure> for Status {
 }
 
 /// SQLSTATEs that say "not now": lost connections (08), too many of them (53300), a server that starts or stops
-/// (57P01 to 57P03), and transactions that met another (40001, 40P01, 55P03).
-const NOT_NOW: [&str; 7] = ["53300", "57P01", "57P02", "57P03", "40001", "40P01", "55P03"];
+/// (57P01 to 57P03), transactions that met another (40001, 40P01, 55P03), and statements or transactions that took
+/// longer than PostgreSQL was told to bear (57014, 25P03).
+const NOT_NOW: [&str; 9] = ["53300", "57P01", "57P02", "57P03", "40001", "40P01", "55P03", "57014", "25P03"];
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {

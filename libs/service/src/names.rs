@@ -11,6 +11,14 @@ pub const CODE: &str = "rpc.grpc.status_code";
 pub const CALL_DURATION: &str = "lethe.rpc.duration";
 /// Metric, counter: calls that were refused because too many were running.
 pub const CALLS_SHED: &str = "lethe.rpc.shed";
+/// Metric, counter: events that reached the bus, with [`SERVICE`].
+pub const EVENTS_PUBLISHED: &str = "lethe.events.published";
+/// Metric, counter: events that had their effect, with [`CONSUMER`].
+pub const EVENTS_CONSUMED: &str = "lethe.events.consumed";
+/// Metric, counter: events that a consumer gave up on, with [`CONSUMER`].
+pub const DEAD_LETTERS: &str = "lethe.events.dead_letters";
+/// Attribute: the durable consumer, `search-indexer`.
+pub const CONSUMER: &str = "messaging.consumer.group.name";
 /// Metadata: the id of the request that came in from outside.
 pub const REQUEST_ID: &str = "x-request-id";
 /// Metadata: W3C trace context.

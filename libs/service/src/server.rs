@@ -36,6 +36,9 @@ pub struct ServerConfig {
     pub drain_timeout_ms: u64,
 }
 
+/// How often the probes are asked while one of them fails.
+const STARTING: Duration = Duration::from_millis(25);
+
 /// Options of the section `server`, with their meaning.
 pub const DEFAULTS: &str = include_str!("../server.default.toml");
 
@@ -75,8 +78,9 @@ impl Server {
         let (tasks, interval) = (env.tasks.clone(), Duration::from_millis(config.probe_interval_ms));
         env.tasks.spawn("probes", async move {
             loop {
-                asked.ask().await;
-                if !tasks.rest(interval).await {
+                // What is not ready yet is asked sooner, so that a start takes no longer than it must.
+                let pause = if asked.ask().await { interval } else { interval.min(STARTING) };
+                if !tasks.rest(pause).await {
                     asked.stopping().await;
                     break;
                 }

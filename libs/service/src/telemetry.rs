@@ -22,7 +22,12 @@ use opentelemetry_sdk::{
 use serde::Deserialize;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::{BuildError, Trace};
 
@@ -95,7 +100,9 @@ pub fn init(config: &TelemetryConfig, name: &str) -> Result<TelemetryGuard, Buil
     let stderr = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let stderr: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         LogFormat::Text => stderr.with_filter(filter).boxed(),
-        LogFormat::Json => stderr.json().flatten_event(true).with_filter(filter).boxed(),
+        LogFormat::Json => {
+            stderr.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed()
+        }
     };
     if config.endpoint.is_empty() {
         tracing_subscriber::registry().with(stderr).try_init()?;
@@ -120,9 +127,11 @@ pub fn init(config: &TelemetryConfig, name: &str) -> Result<TelemetryGuard, Buil
         .with_batch_exporter(LogExporter::builder().with_tonic().with_endpoint(endpoint).build()?)
         .build();
     opentelemetry::global::set_meter_provider(metrics.clone());
+    // A task lives as long as the process: it is no root of a trace. What it does begins traces of its own.
+    let no_tasks = filter_fn(|span| span.name() != "task");
     let spans = tracing_opentelemetry::layer()
         .with_tracer(traces.tracer("lethe"))
-        .with_filter(EnvFilter::try_new(&config.filter)?);
+        .with_filter(EnvFilter::try_new(&config.filter)?.and(no_tasks));
     let records = logs::LogLayer::new(&logs).with_filter(EnvFilter::try_new(&config.filter)?);
     tracing_subscriber::registry().with(stderr).with(spans).with(records).try_init()?;
     Ok(TelemetryGuard { traces: Some(traces), metrics: Some(metrics), logs: Some(logs) })

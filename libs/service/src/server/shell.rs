@@ -34,7 +34,7 @@ use tokio::{
 };
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::Service;
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 use super::ServerConfig;
 use crate::{CallContext, Env, Failure, Trace, call, names, telemetry};
@@ -93,7 +93,11 @@ impl Shell {
             None => inner.entropy.uuid4().simple().to_string().into(),
         };
         let rpc = inner.spans.get(request.uri().path()).unwrap_or(&inner.other).clone();
-        let span = info_span!("rpc", otel.name = &*rpc, otel.kind = "server", request_id = &*request_id);
+        // Without a local parent: in the process as over a network, the parent is what the headers say.
+        let span = info_span!(
+            parent: None, "rpc", otel.name = &*rpc, otel.kind = "server", otel.status_code = Empty,
+            request_id = &*request_id
+        );
         let caller = Trace::of(headers);
         if let Some(trace) = caller {
             telemetry::set_parent(&span, trace);

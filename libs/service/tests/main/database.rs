@@ -129,6 +129,8 @@ async fn the_jobs_role_sees_the_given_columns_only() {
 
 #[tokio::test]
 async fn migrating_twice_and_at_once_is_as_once() {
+    // Another service, whose roles are there.
+    Databases::fresh("shell", &[NOTES]).await;
     let admin = servers().await.admin_url();
     let provisioned = (0..4).map(|_| provision(&admin, "twice", "twice", Some("secret")));
     for outcome in futures::future::join_all(provisioned).await {
@@ -162,12 +164,11 @@ async fn migrating_twice_and_at_once_is_as_once() {
         .unwrap();
         assert!(!role.get::<bool, _>(0), "twice_{kind} may too much");
     }
-    let open: bool = sqlx::query("select has_database_privilege('shell_app', 'twice', 'connect')")
-        .fetch_optional(&mut superuser)
+    let open = sqlx::query("select has_database_privilege('shell_app', 'twice', 'connect')")
+        .fetch_one(&mut superuser)
         .await
-        .ok()
-        .flatten()
-        .is_some_and(|row| row.get(0));
+        .unwrap()
+        .get::<bool, _>(0);
     assert!(!open, "another service may not even connect");
 }
 
@@ -193,6 +194,10 @@ async fn a_database_that_is_away_is_unavailable_and_a_defect_is_internal() {
     let (database, mut config) = database().await;
     let defect = sqlx::query("select nothing from nowhere").execute(database.app()).await.unwrap_err();
     assert_eq!(Failure::from(defect).code, Code::Internal);
+    let mut tx = database.tenant(tenant(1)).await.unwrap();
+    sqlx::query("set local statement_timeout = '10ms'").execute(&mut *tx).await.unwrap();
+    let slow = sqlx::query("select pg_sleep(30)").execute(&mut *tx).await.unwrap_err();
+    assert_eq!(Failure::from(slow).reason, "DATABASE_UNAVAILABLE");
     config.url = "postgres://127.0.0.1:1/nowhere".to_owned();
     config.acquire_timeout_ms = 200;
     let away = Database::connect("shell", &config).await.unwrap();
