@@ -1,1 +1,96 @@
-//! lethe-messaging
+//! messaging: what was said, and whether we may say more. Owns contacts, consents, the opt-out list, conversations and
+//! messages; everything that people wrote or are called is sealed before it reaches a store.
+//!
+//! This file is the assembly: from the configuration to RPCs, jobs and probes. It never speaks to another service: the
+//! others ask it, or hear of its changes by the outbox.
+
+mod accept;
+mod api;
+mod census;
+mod config;
+mod domain;
+mod erase;
+mod error;
+mod jobs;
+mod opting;
+mod routes;
+mod scope;
+mod seal;
+mod state;
+mod store;
+mod submit;
+mod verify;
+
+use std::sync::Arc;
+
+use lethe_keyring::Keyring;
+use lethe_outbox::{Bus, Outbox, kind, relay};
+use lethe_proto::{
+    erasure::participant_service_server::ParticipantServiceServer,
+    messaging::{
+        contact_service_server::ContactServiceServer, conversation_service_server::ConversationServiceServer,
+        message_service_server::MessageServiceServer,
+    },
+};
+use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts};
+use tokio::sync::OnceCell;
+use tonic::service::Routes as Grpc;
+
+use crate::{accept::Acceptor, api::Api, routes::Routes, state::State};
+
+pub use config::{AcceptConfig, Config, ConversationsConfig, ErasureConfig, IdempotencyConfig};
+pub use store::eraser::{ERASERS, Eraser};
+
+/// The service's name: of its database, its roles, its tokens.
+pub const NAME: &str = "messaging";
+/// Every option, with its meaning.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// The schema of the service's own database. Its keystore's is `lethe_keyring::migrations`.
+pub fn migrations() -> Vec<Migration> {
+    let own = |version, name, sql| Migration { version, name, sql };
+    let mut all = vec![BASE_MIGRATION];
+    all.extend(lethe_outbox::migrations());
+    all.extend([
+        own(100, "contacts", include_str!("../migrations/0100_contacts.sql")),
+        own(101, "conversations", include_str!("../migrations/0101_conversations.sql")),
+        own(102, "accept_messages", include_str!("../migrations/0102_accept_messages.sql")),
+        own(103, "erasure", include_str!("../migrations/0103_erasure.sql")),
+    ]);
+    all
+}
+
+/// Puts the service together.
+///
+/// # Errors
+/// When the configuration is unusable, or the keystore does not answer.
+pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
+    let db = Database::connect(NAME, &config.database).await?;
+    let (clock, entropy) = (env.clock.clone(), env.entropy.clone());
+    let keyring =
+        Keyring::open(NAME, config.keystore.clone(), config.kms.clone(), clock.clone(), entropy.clone())
+            .await?;
+    let outbox = Outbox::new(kind::MESSAGING_AUDIT_RECORDED, clock.clone(), entropy.clone());
+    let state = Arc::new(State {
+        acceptor: Acceptor::start(&db, &outbox, &config.accept, &env.tasks),
+        routes: Routes::new(&config.conversations),
+        incarnation: OnceCell::new(),
+        db: db.clone(),
+        keyring: keyring.clone(),
+        outbox: outbox.clone(),
+        clock,
+        entropy,
+        config,
+    });
+
+    let api = Api(state.clone());
+    let grpc = Grpc::new(ContactServiceServer::new(api.clone()))
+        .add_service(ConversationServiceServer::new(api.clone()))
+        .add_service(MessageServiceServer::new(api.clone()))
+        .add_service(ParticipantServiceServer::new(api));
+    let mut jobs = relay(&Bus::new(&db, &env), NAME, state.config.relay.clone(), &outbox);
+    jobs.push(jobs::sweep_idempotency::job(&state, &env.tasks));
+    jobs.push(jobs::sweep_secrets::job(&state, &env.tasks));
+    let probes = vec![db.probe("postgres"), keyring.probe()];
+    Ok(Parts { name: NAME, grpc, jobs, probes, http: None })
+}

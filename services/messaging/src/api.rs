@@ -1,0 +1,99 @@
+//! The RPCs: one file each. Decode, domain, store, outbox, encode; no SQL. Who may call was decided before, by the one
+//! layer of libs/access.
+
+mod count;
+mod create_contact;
+mod cursor;
+mod delete_message;
+mod edit_message;
+mod fence;
+mod get_contact;
+mod get_conversation;
+mod get_message;
+mod hydrate_messages;
+mod lift_restriction;
+mod list_consents;
+mod list_contacts;
+mod list_conversations;
+mod list_messages;
+mod look_up_contacts;
+mod open_conversation;
+mod opt_in_contact;
+mod opt_out_contact;
+mod purge;
+mod read_for_index;
+mod receive_message;
+mod record_consent;
+mod restrict_contact;
+mod send_message;
+mod update_contact;
+mod update_conversation;
+mod verify_absent;
+
+use std::sync::Arc;
+
+use lethe_proto::{
+    erasure::{self, participant_service_server::ParticipantService},
+    messaging::{
+        self as proto, contact_service_server::ContactService,
+        conversation_service_server::ConversationService, message_service_server::MessageService,
+    },
+};
+use tonic::{Request, Response, Status};
+
+use crate::state::State;
+
+/// All services of messaging.
+#[derive(Clone)]
+pub(crate) struct Api(pub(crate) Arc<State>);
+
+/// A generated trait, each method by the function of its file.
+macro_rules! serve {
+    ($service:ident { $($name:ident($request:ty) -> $response:ty;)* }) => {
+        #[tonic::async_trait]
+        impl $service for Api {
+            $(async fn $name(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
+                Ok(Response::new($name::$name(&self.0, request).await?))
+            })*
+        }
+    };
+}
+
+serve!(ContactService {
+    create_contact(proto::CreateContactRequest) -> proto::Contact;
+    get_contact(proto::GetContactRequest) -> proto::Contact;
+    look_up_contacts(proto::LookUpContactsRequest) -> proto::LookUpContactsResponse;
+    list_contacts(proto::ListContactsRequest) -> proto::ListContactsResponse;
+    update_contact(proto::UpdateContactRequest) -> proto::Contact;
+    restrict_contact(proto::RestrictContactRequest) -> proto::Contact;
+    lift_restriction(proto::LiftRestrictionRequest) -> proto::Contact;
+    record_consent(proto::RecordConsentRequest) -> proto::Consent;
+    list_consents(proto::ListConsentsRequest) -> proto::ListConsentsResponse;
+    opt_out_contact(proto::OptOutContactRequest) -> proto::Contact;
+    opt_in_contact(proto::OptInContactRequest) -> proto::Contact;
+});
+
+serve!(ConversationService {
+    open_conversation(proto::OpenConversationRequest) -> proto::Conversation;
+    get_conversation(proto::GetConversationRequest) -> proto::Conversation;
+    list_conversations(proto::ListConversationsRequest) -> proto::ListConversationsResponse;
+    update_conversation(proto::UpdateConversationRequest) -> proto::Conversation;
+});
+
+serve!(MessageService {
+    send_message(proto::SendMessageRequest) -> proto::AcceptedMessage;
+    receive_message(proto::ReceiveMessageRequest) -> proto::AcceptedMessage;
+    get_message(proto::GetMessageRequest) -> proto::Message;
+    list_messages(proto::ListMessagesRequest) -> proto::ListMessagesResponse;
+    edit_message(proto::EditMessageRequest) -> proto::Message;
+    delete_message(proto::DeleteMessageRequest) -> proto::Message;
+    hydrate_messages(proto::HydrateMessagesRequest) -> proto::HydrateMessagesResponse;
+    read_for_index(proto::ReadForIndexRequest) -> proto::ReadForIndexResponse;
+});
+
+serve!(ParticipantService {
+    count(erasure::CountRequest) -> erasure::CountResponse;
+    fence(erasure::FenceRequest) -> erasure::FenceResponse;
+    purge(erasure::PurgeRequest) -> erasure::PurgeResponse;
+    verify_absent(erasure::VerifyAbsentRequest) -> erasure::VerifyAbsentResponse;
+});

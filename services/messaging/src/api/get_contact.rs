@@ -1,0 +1,31 @@
+//! GetContact.
+
+use lethe_ids::{ContactId, TenantId};
+use lethe_proto::messaging::{Contact, GetContactRequest};
+use lethe_service::id;
+use tonic::Request;
+
+use crate::{
+    error::Error,
+    seal,
+    state::{Call, State},
+    store::contact,
+};
+
+pub(super) async fn get_contact(
+    state: &State,
+    request: Request<GetContactRequest>,
+) -> Result<Contact, Error> {
+    let call = Call::of(&request)?;
+    let contact = id("contact_id", &request.get_ref().contact_id)?;
+    read(state, call.tenant, contact).await
+}
+
+/// The contact as it is now.
+pub(super) async fn read(state: &State, tenant: TenantId, contact: ContactId) -> Result<Contact, Error> {
+    let mut tx = state.tx(tenant).await?;
+    let row = contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    drop(tx);
+    let profile = state.open_profile(tenant, &row).await?;
+    Ok(seal::contact(&row, &profile))
+}

@@ -1,0 +1,107 @@
+//! UpdateContact: rectification (GDPR Art. 16). The profile is sealed anew, and the blind index knows the new addresses
+//! before the change is there and forgets the old ones after it.
+
+use lethe_ids::{ContactId, TenantId};
+use lethe_proto::messaging::{Contact, UpdateContactRequest};
+use lethe_service::id;
+use tonic::Request;
+
+use crate::{
+    domain::profile::Profile,
+    error::Error,
+    opting::kind_of,
+    seal,
+    state::{Call, State, Target},
+    store::{
+        contact::{self, ContactRow},
+        head, unsigned,
+    },
+};
+
+/// How often a change without `if_version` is begun anew because somebody else was faster.
+const ATTEMPTS: usize = 4;
+
+pub(super) async fn update_contact(
+    state: &State,
+    request: Request<UpdateContactRequest>,
+) -> Result<Contact, Error> {
+    let call = Call::of(&request)?;
+    let request = request.into_inner();
+    let contact: ContactId = id("contact_id", &request.contact_id)?;
+    for _ in 0..ATTEMPTS {
+        let before = read(state, call.tenant, contact).await?;
+        if request.if_version != 0 && request.if_version != unsigned(before.version) {
+            return Err(Error::VersionMismatch);
+        }
+        let profile = state.open_profile(call.tenant, &before).await?.rectified(&request)?;
+        if let Some(after) = rectify(state, &call, &before, &profile).await? {
+            index(state, call.tenant, &after, &profile).await?;
+            return Ok(seal::contact(&after, &profile));
+        }
+        if request.if_version != 0 {
+            return Err(Error::VersionMismatch);
+        }
+    }
+    Err(Error::Contended)
+}
+
+async fn read(state: &State, tenant: TenantId, contact: ContactId) -> Result<ContactRow, Error> {
+    let mut tx = state.tx(tenant).await?;
+    contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))
+}
+
+/// Writes the profile in the place of the one that `before` is; `None` when that is not the current one any more.
+async fn rectify(
+    state: &State,
+    call: &Call,
+    before: &ContactRow,
+    profile: &Profile,
+) -> Result<Option<ContactRow>, Error> {
+    let (tenant, contact) = (call.tenant, before.id());
+    let sealer = state.sealer(tenant, before.subject(), before.unit(), "contact").await?;
+    let addresses = profile.addresses();
+    for (kind, text) in addresses.iter().map(kind_of) {
+        state.keyring.index_address(tenant, before.subject(), kind, text).await?;
+    }
+    let macs = state.suppression_macs(tenant, &addresses).await?;
+    let version = before.sealed_version + 1;
+    let sealed = seal::seal_profile(&sealer, contact, version, profile);
+
+    let mut tx = state.tx(tenant).await?;
+    let listed = macs.lock_and_ask(&mut tx).await?;
+    let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    if contact::version(&mut tx, contact).await? != Some(before.version) {
+        return Ok(None);
+    }
+    let seq = head::count_up(&mut tx, contact).await?;
+    // Whoever opted out stays so with a new address, and whoever takes a listed address is opted out.
+    if listed || head.opted_out {
+        head::set_opted_out(&mut tx, contact, true).await?;
+        macs.add(&mut tx).await?;
+    }
+    contact::rectify(&mut tx, contact, (&sealed, version), seq, state.clock.now()).await?;
+    state.contact_changed(&mut tx, contact, seq).await?;
+    let id = contact.to_string();
+    state.audit(&mut tx, call, "UpdateContact", &Target { kind: "contact", id: &id, contact }).await?;
+    let after = contact::find(&mut tx, contact).await?;
+    state.commit(tx).await?;
+    Ok(after)
+}
+
+/// Makes the blind index know the contact's present addresses and no others. Two changes at once may get here in any
+/// order: whoever comes last finds that what it wrote is the present state, or writes that.
+async fn index(state: &State, tenant: TenantId, after: &ContactRow, profile: &Profile) -> Result<(), Error> {
+    let (mut version, mut profile) = (after.version, profile.clone());
+    for _ in 0..ATTEMPTS {
+        let addresses = profile.addresses();
+        let addresses: Vec<_> = addresses.iter().map(kind_of).collect();
+        state.keyring.replace_addresses(tenant, after.subject(), &addresses).await?;
+        let now = read(state, tenant, after.id()).await?;
+        if now.version == version {
+            return Ok(());
+        }
+        version = now.version;
+        profile = state.open_profile(tenant, &now).await?;
+    }
+    Err(Error::Contended)
+}

@@ -1,0 +1,50 @@
+//! UpdateConversation: status and assigned member.
+
+use lethe_ids::{ConversationId, MemberId};
+use lethe_proto::messaging::{Conversation, ConversationStatus, UpdateConversationRequest};
+use lethe_service::id;
+use tonic::Request;
+
+use crate::{
+    domain::channel::{Code, optional},
+    error::Error,
+    state::{Call, State},
+    store::{conversation, head, unsigned},
+};
+
+/// Which status and member it is to have; what is absent stays. Nothing changes when it has them already.
+pub(super) async fn update_conversation(
+    state: &State,
+    request: Request<UpdateConversationRequest>,
+) -> Result<Conversation, Error> {
+    let call = Call::of(&request)?;
+    let request = request.into_inner();
+    let conversation: ConversationId = id("conversation_id", &request.conversation_id)?;
+    let status = optional::<ConversationStatus>("status", request.status)?.map(Code::number);
+    let assigned: Option<Option<MemberId>> = match request.assigned_member_id.as_deref() {
+        None => None,
+        Some("") => Some(None),
+        Some(text) => Some(Some(id("assigned_member_id", text)?)),
+    };
+    let mut tx = state.tx(call.tenant).await?;
+    let none = Error::NotFound("conversation");
+    let contact = conversation::find(&mut tx, conversation).await?.ok_or(none)?.contact();
+    head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("conversation"))?;
+    // Read again under the lock: it may have changed between the two.
+    let row = conversation::find(&mut tx, conversation).await?.ok_or(Error::NotFound("conversation"))?;
+    if request.if_version != 0 && request.if_version != unsigned(row.version) {
+        return Err(Error::VersionMismatch);
+    }
+    let status = status.unwrap_or(row.status);
+    let assigned = assigned.unwrap_or(row.assigned());
+    if (status, assigned) == (row.status, row.assigned()) {
+        return Ok(super::get_conversation::encode(&row));
+    }
+    let seq = head::count_up(&mut tx, contact).await?;
+    conversation::update(&mut tx, conversation, status, assigned, seq).await?;
+    let ids = (conversation, contact);
+    super::open_conversation::changed(state, &mut tx, &call, "UpdateConversation", ids, seq).await?;
+    let row = conversation::find(&mut tx, conversation).await?.ok_or(Error::Corrupt("conversations"))?;
+    state.commit(tx).await?;
+    Ok(super::get_conversation::encode(&row))
+}

@@ -1,0 +1,83 @@
+//! The options of messaging. `config.default.toml` says what each means.
+
+use std::time::Duration;
+
+use lethe_keyring::KmsConfig;
+use lethe_outbox::RelayConfig;
+use lethe_service::DatabaseConfig;
+use serde::Deserialize;
+
+/// The section `messaging`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The service's own database.
+    pub database: DatabaseConfig,
+    /// Its database in the keystore instance.
+    pub keystore: DatabaseConfig,
+    /// Where the epoch keys are.
+    pub kms: KmsConfig,
+    /// How messages are accepted.
+    pub accept: AcceptConfig,
+    /// What is remembered of conversations.
+    pub conversations: ConversationsConfig,
+    /// How long requests are safe to repeat.
+    pub idempotency: IdempotencyConfig,
+    /// How the dead are buried.
+    pub erasure: ErasureConfig,
+    /// How events leave.
+    pub relay: RelayConfig,
+}
+
+/// `messaging.accept`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptConfig {
+    /// Connections.
+    pub lanes: usize,
+    /// Messages that wait, for each lane.
+    pub queue: usize,
+    /// Messages of one transaction.
+    pub batch: usize,
+    /// Milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// `messaging.conversations`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConversationsConfig {
+    /// Conversations in memory.
+    pub cached: u64,
+    /// Seconds.
+    pub cached_s: u64,
+}
+
+/// `messaging.idempotency`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdempotencyConfig {
+    /// Hours.
+    pub kept_hours: u32,
+    /// Seconds.
+    pub sweep_interval_s: u64,
+    /// Rows.
+    pub sweep_batch: u32,
+}
+
+impl IdempotencyConfig {
+    /// How long a key is remembered.
+    pub fn kept(&self) -> Duration {
+        Duration::from_secs(u64::from(self.kept_hours) * 3_600)
+    }
+}
+
+/// `messaging.erasure`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErasureConfig {
+    /// Rows of one transaction.
+    pub batch: u32,
+    /// Days.
+    pub backups_kept_days: u32,
+}

@@ -1,0 +1,367 @@
+//! What a tenant knows of a contact: checked, normalised, and never to be printed. It is sealed as one blob, the
+//! protobuf encoding of `lethe.messaging.v1.Profile`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use lethe_keyring::normalise;
+use lethe_proto::messaging::{self as proto, UpdateContactRequest};
+use prost::Message;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{
+    Invalid,
+    text::{Lines, line},
+};
+
+/// Most characters of name, company, address and e-mail address.
+pub(crate) const MOST_CHARACTERS: usize = 200;
+/// Most tags.
+pub(crate) const MOST_TAGS: usize = 50;
+/// Most characters of a tag.
+pub(crate) const MOST_TAG_CHARACTERS: usize = 64;
+/// Most custom fields.
+pub(crate) const MOST_FIELDS: usize = 50;
+/// Most characters of a custom field's key.
+pub(crate) const MOST_KEY_CHARACTERS: usize = 64;
+/// Most characters of a custom field's value.
+pub(crate) const MOST_VALUE_CHARACTERS: usize = 1024;
+
+/// A profile that fits. No `Debug`: it is personal data from end to end. Wiped when dropped.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Profile {
+    name: String,
+    /// E.164, or empty.
+    phone: String,
+    /// As it was written; `email_index` is what it is found by.
+    email: String,
+    email_index: String,
+    company: String,
+    address: String,
+    tags: Vec<String>,
+    custom_fields: BTreeMap<String, String>,
+}
+
+/// An address that a contact can be found by, normalised.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address<'a> {
+    /// E.164.
+    Phone(&'a str),
+    /// An e-mail address.
+    Email(&'a str),
+}
+
+impl Profile {
+    /// Checks a new contact's profile.
+    ///
+    /// # Errors
+    /// [`Invalid`] at the first field that does not fit, as `profile.<field>`.
+    pub(crate) fn new(given: proto::Profile) -> Result<Self, Invalid> {
+        let mut profile = Self::default();
+        profile.set_name(&given.name, "profile.name")?;
+        profile.set_phone(&given.phone, "profile.phone")?;
+        profile.set_email(&given.email, "profile.email")?;
+        profile.set_company(&given.company, "profile.company")?;
+        profile.set_address(&given.address, "profile.address")?;
+        profile.set_tags(&given.tags, "profile.tags")?;
+        profile.set_custom_fields(&given.custom_fields, "profile.custom_fields")?;
+        Ok(profile)
+    }
+
+    /// The profile after a rectification: absent fields stay, empty ones are cleared.
+    ///
+    /// # Errors
+    /// [`Invalid`] at the first field that does not fit.
+    pub(crate) fn rectified(&self, change: &UpdateContactRequest) -> Result<Self, Invalid> {
+        let mut profile = self.clone();
+        if let Some(name) = &change.name {
+            profile.set_name(name, "name")?;
+        }
+        if let Some(phone) = &change.phone {
+            profile.set_phone(phone, "phone")?;
+        }
+        if let Some(email) = &change.email {
+            profile.set_email(email, "email")?;
+        }
+        if let Some(company) = &change.company {
+            profile.set_company(company, "company")?;
+        }
+        if let Some(address) = &change.address {
+            profile.set_address(address, "address")?;
+        }
+        if let Some(tags) = &change.tags {
+            profile.set_tags(&tags.values, "tags.values")?;
+        }
+        profile.set_custom_fields(&change.custom_fields, "custom_fields")?;
+        Ok(profile)
+    }
+
+    fn set_name(&mut self, text: &str, field: &str) -> Result<(), Invalid> {
+        self.name = line(field, text, MOST_CHARACTERS, Lines::One)?;
+        Ok(())
+    }
+
+    fn set_company(&mut self, text: &str, field: &str) -> Result<(), Invalid> {
+        self.company = line(field, text, MOST_CHARACTERS, Lines::One)?;
+        Ok(())
+    }
+
+    fn set_address(&mut self, text: &str, field: &str) -> Result<(), Invalid> {
+        self.address = line(field, text, MOST_CHARACTERS, Lines::Many)?;
+        Ok(())
+    }
+
+    fn set_phone(&mut self, text: &str, field: &str) -> Result<(), Invalid> {
+        self.phone = if text.trim().is_empty() {
+            String::new()
+        } else {
+            normalise::phone(text, None).map_err(|error| Invalid::new(field, error.to_string()))?
+        };
+        Ok(())
+    }
+
+    fn set_email(&mut self, text: &str, field: &str) -> Result<(), Invalid> {
+        self.email = line(field, text, MOST_CHARACTERS, Lines::One)?;
+        self.email_index = if self.email.is_empty() {
+            String::new()
+        } else {
+            normalise::email(&self.email).map_err(|error| Invalid::new(field, error.to_string()))?
+        };
+        Ok(())
+    }
+
+    fn set_tags(&mut self, given: &[String], field: &str) -> Result<(), Invalid> {
+        if given.len() > MOST_TAGS {
+            return Err(Invalid::new(field, format!("has more than {MOST_TAGS} tags")));
+        }
+        let mut tags: Vec<String> = Vec::with_capacity(given.len());
+        for (number, tag) in given.iter().enumerate() {
+            let field = format!("{field}[{number}]");
+            let tag = line(&field, tag, MOST_TAG_CHARACTERS, Lines::One)?;
+            if tag.is_empty() {
+                return Err(Invalid::new(field, "is empty"));
+            }
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        self.tags = tags;
+        Ok(())
+    }
+
+    /// Sets the keys given; an empty value removes its key.
+    fn set_custom_fields(&mut self, given: &HashMap<String, String>, field: &str) -> Result<(), Invalid> {
+        // In the order of keys, so that the same request fails at the same field.
+        let mut given: Vec<_> = given.iter().collect();
+        given.sort_unstable();
+        for (key, value) in given {
+            let key = line(field, key, MOST_KEY_CHARACTERS, Lines::One)
+                .map_err(|invalid| Invalid::new(field, format!("has a key that {}", invalid.message)))?;
+            if key.is_empty() {
+                return Err(Invalid::new(field, "has an empty key"));
+            }
+            // The key is personal too, so the field's path ends here.
+            let value = line(field, value, MOST_VALUE_CHARACTERS, Lines::Many)
+                .map_err(|invalid| Invalid::new(field, format!("has a value that {}", invalid.message)))?;
+            if value.is_empty() {
+                self.custom_fields.remove(&key);
+            } else {
+                self.custom_fields.insert(key, value);
+            }
+        }
+        if self.custom_fields.len() > MOST_FIELDS {
+            return Err(Invalid::new(field, format!("has more than {MOST_FIELDS} fields")));
+        }
+        Ok(())
+    }
+
+    /// What the contact is found by, and what is put on the opt-out list.
+    pub(crate) fn addresses(&self) -> Vec<Address<'_>> {
+        let phone = (!self.phone.is_empty()).then_some(Address::Phone(&self.phone));
+        let email = (!self.email_index.is_empty()).then_some(Address::Email(&self.email_index));
+        phone.into_iter().chain(email).collect()
+    }
+
+    /// Whether it has this address.
+    pub(crate) fn has(&self, address: Address<'_>) -> bool {
+        self.addresses().contains(&address)
+    }
+
+    /// As it is sealed.
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut message = self.to_proto();
+        let bytes = Zeroizing::new(message.encode_to_vec());
+        message.name.zeroize();
+        message.phone.zeroize();
+        message.email.zeroize();
+        message.address.zeroize();
+        bytes
+    }
+
+    /// From what was sealed. It was checked before, and is not checked again: rules that became stricter do not make a
+    /// stored profile unreadable.
+    ///
+    /// # Errors
+    /// When the bytes are no profile.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, prost::DecodeError> {
+        let message = proto::Profile::decode(bytes)?;
+        Ok(Self {
+            email_index: normalise::email(&message.email).unwrap_or_default(),
+            name: message.name,
+            phone: message.phone,
+            email: message.email,
+            company: message.company,
+            address: message.address,
+            tags: message.tags,
+            custom_fields: message.custom_fields.into_iter().collect(),
+        })
+    }
+
+    /// As it goes to a reader.
+    pub(crate) fn to_proto(&self) -> proto::Profile {
+        proto::Profile {
+            name: self.name.clone(),
+            phone: self.phone.clone(),
+            email: self.email.clone(),
+            company: self.company.clone(),
+            address: self.address.clone(),
+            tags: self.tags.clone(),
+            custom_fields: self.custom_fields.clone().into_iter().collect(),
+        }
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        for text in [
+            &mut self.name,
+            &mut self.phone,
+            &mut self.email,
+            &mut self.email_index,
+            &mut self.company,
+            &mut self.address,
+        ] {
+            text.zeroize();
+        }
+        self.tags.zeroize();
+        for value in self.custom_fields.values_mut() {
+            value.zeroize();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn given() -> proto::Profile {
+        proto::Profile {
+            name: " Maud Ellingham ".into(),
+            phone: "+44 20 7946 0018".into(),
+            email: "Maud@Example.org".into(),
+            company: "Ellingham & Söhne".into(),
+            address: "1 High Street\nLeeds".into(),
+            tags: vec!["vip".into(), "vip".into(), "leeds".into()],
+            custom_fields: HashMap::from([("size".into(), "XL".into())]),
+        }
+    }
+
+    fn unfit(change: impl FnOnce(&mut proto::Profile)) -> String {
+        let mut profile = given();
+        change(&mut profile);
+        Profile::new(profile).err().expect("it does not fit").field
+    }
+
+    #[test]
+    fn a_profile_is_normalised_and_comes_back_from_its_blob() {
+        let profile = Profile::new(given()).unwrap();
+        let read = Profile::decode(&profile.encode()).unwrap();
+        assert!(read == profile);
+        let shown = read.to_proto();
+        assert_eq!((shown.name.as_str(), shown.phone.as_str()), ("Maud Ellingham", "+442079460018"));
+        assert_eq!(shown.email, "Maud@Example.org");
+        assert_eq!(shown.tags, ["vip", "leeds"]);
+        assert!(read.has(Address::Email("maud@example.org")) && read.has(Address::Phone("+442079460018")));
+        assert!(Profile::new(proto::Profile::default()).unwrap().addresses().is_empty());
+    }
+
+    #[test]
+    fn one_past_each_limit_is_refused_and_the_limit_is_not() {
+        for (most, field, set) in [
+            (
+                MOST_CHARACTERS,
+                "profile.name",
+                (|p, n| p.name = "ü".repeat(n)) as fn(&mut proto::Profile, usize),
+            ),
+            (MOST_CHARACTERS, "profile.company", |p, n| p.company = "ü".repeat(n)),
+            (MOST_CHARACTERS, "profile.address", |p, n| p.address = "ü".repeat(n)),
+            (MOST_TAG_CHARACTERS, "profile.tags[0]", |p, n| p.tags = vec!["ü".repeat(n)]),
+            (MOST_TAGS, "profile.tags", |p, n| p.tags = (0..n).map(|i| i.to_string()).collect()),
+            (MOST_KEY_CHARACTERS, "profile.custom_fields", |p, n| {
+                p.custom_fields = HashMap::from([("ü".repeat(n), "v".into())]);
+            }),
+            (MOST_VALUE_CHARACTERS, "profile.custom_fields", |p, n| {
+                p.custom_fields = HashMap::from([("k".into(), "ü".repeat(n))]);
+            }),
+            (MOST_FIELDS, "profile.custom_fields", |p, n| {
+                p.custom_fields = (0..n).map(|i| (i.to_string(), "v".into())).collect();
+            }),
+        ] {
+            assert_eq!(unfit(|p| set(p, most + 1)), field);
+            let mut profile = given();
+            set(&mut profile, most);
+            assert!(Profile::new(profile).is_ok(), "{field} at its limit");
+        }
+        assert_eq!(
+            unfit(|p| p.email = format!("{}@example.org", "a".repeat(MOST_CHARACTERS))),
+            "profile.email"
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_and_what_holds_controls_is_refused() {
+        assert_eq!(unfit(|p| p.phone = "020 7946 0018".into()), "profile.phone");
+        assert_eq!(unfit(|p| p.email = "maud".into()), "profile.email");
+        assert_eq!(unfit(|p| p.name = "Ma\u{0}ud".into()), "profile.name");
+        assert_eq!(unfit(|p| p.tags = vec!["a".into(), " ".into()]), "profile.tags[1]");
+        assert_eq!(
+            unfit(|p| p.custom_fields = HashMap::from([(" ".into(), "v".into())])),
+            "profile.custom_fields"
+        );
+    }
+
+    #[test]
+    fn a_rectification_touches_what_it_names() {
+        let before = Profile::new(given()).unwrap();
+        let change = UpdateContactRequest {
+            phone: Some(String::new()),
+            company: Some("New Ltd".into()),
+            custom_fields: HashMap::from([("size".into(), String::new()), ("plan".into(), "pro".into())]),
+            ..UpdateContactRequest::default()
+        };
+        let after = before.rectified(&change).unwrap().to_proto();
+        assert_eq!(
+            (after.name.as_str(), after.phone.as_str(), after.company.as_str()),
+            ("Maud Ellingham", "", "New Ltd")
+        );
+        assert_eq!(after.custom_fields, HashMap::from([("plan".into(), "pro".into())]));
+        assert_eq!(after.tags.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn any_profile_is_either_refused_or_comes_back_as_it_was(
+            name in ".{0,220}", company in ".{0,20}", address in "(.|\n){0,40}",
+            tags in prop::collection::vec(".{0,66}", 0..6), key in ".{0,10}", value in ".{0,30}",
+        ) {
+            let given = proto::Profile {
+                name, company, address, tags, custom_fields: HashMap::from([(key, value)]), ..proto::Profile::default()
+            };
+            if let Ok(profile) = Profile::new(given) {
+                prop_assert!(Profile::decode(&profile.encode()).unwrap() == profile);
+                prop_assert!(Profile::new(profile.to_proto()).unwrap() == profile);
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Everything that messaging can refuse, and what the caller is told of it.
+
+use std::time::Duration;
+
+use lethe_keyring::{KeyError, OpenError};
+use lethe_service::Failure;
+use tonic::{Code, Status};
+
+use crate::domain::Invalid;
+
+/// Why an RPC did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A field of the request does not fit.
+    #[error("a field does not fit")]
+    Invalid(#[from] Invalid),
+    /// What libs read of the request does not fit.
+    #[error("a field does not fit")]
+    Field(#[source] Failure),
+    /// There is none, or it is another tenant's, or fenced: `contact`, `conversation`, `message`.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// It was made by the request that is repeated here, and is gone: `contact`, `conversation`, `message`.
+    #[error("the {0} is gone")]
+    Gone(&'static str),
+    /// The idempotency key was used with another body.
+    #[error("the key was used with another body")]
+    KeyReused,
+    /// Somebody else was faster.
+    #[error("another version")]
+    VersionMismatch,
+    /// The contact does not want to be written to.
+    #[error("the contact opted out")]
+    OptedOut,
+    /// The contact's data may be kept, not used.
+    #[error("the contact is restricted")]
+    Restricted,
+    /// The message was deleted.
+    #[error("the message is deleted")]
+    MessageDeleted,
+    /// The queue of messages to accept is full.
+    #[error("too many messages wait")]
+    Busy,
+    /// A transaction took too long, and what became of it is not known.
+    #[error("accepting took too long")]
+    TimedOut,
+    /// The contact changed again and again while it was being changed.
+    #[error("the contact changes too fast")]
+    Contended,
+    /// The participant was called out of order.
+    #[error("there is no fence")]
+    NotFenced,
+    /// The census does not open under the key that was given.
+    #[error("the census does not open")]
+    Census(#[source] OpenError),
+    /// No key can be had now, or at all.
+    #[error("no key")]
+    Key(#[from] KeyError),
+    /// What is stored does not open.
+    #[error("a sealed value does not open")]
+    Sealed(#[from] OpenError),
+    /// The database.
+    #[error("database")]
+    Database(#[from] sqlx::Error),
+    /// A transaction that many shared failed; it was classified once for all of them.
+    #[error("the transaction failed")]
+    Shared(#[source] Failure),
+    /// A row that cannot be.
+    #[error("corrupt row: {0}")]
+    Corrupt(&'static str),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Field(failure)
+    }
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        Self::Field(Failure::from_status(&status))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(invalid) => Self::invalid(invalid.field, invalid.message),
+            Error::Field(failure) => failure,
+            Error::NotFound(noun) => Self::not_found(noun),
+            Error::Gone(noun) => Self::new(
+                Code::NotFound,
+                format!("{}_GONE", noun.to_uppercase()),
+                format!("the {noun} that this request made is gone"),
+            ),
+            Error::KeyReused => Self {
+                reason: "IDEMPOTENCY_KEY_REUSED".into(),
+                ..Self::invalid("idempotency.key", "was used with another request")
+            },
+            Error::VersionMismatch => {
+                Self::precondition("VERSION_MISMATCH", "it was changed meanwhile").at("if_version")
+            }
+            Error::OptedOut => {
+                Self::precondition("CONTACT_OPTED_OUT", "the contact does not want to be written to")
+            }
+            Error::Restricted => Self::precondition(
+                "CONTACT_RESTRICTED",
+                "processing of the contact is restricted (GDPR Art. 18)",
+            ),
+            Error::MessageDeleted => Self::precondition("MESSAGE_DELETED", "the message is deleted"),
+            Error::Busy => Self::exhausted("TOO_MANY_CALLS", "too many messages wait; try again")
+                .retry_after(Duration::from_secs(1)),
+            Error::TimedOut => Self::unavailable("ACCEPT_TIMED_OUT", "accepting took too long"),
+            Error::Contended => Self::unavailable("CONTACT_CONTENDED", "the contact changes too fast"),
+            Error::NotFenced => Self::precondition("NOT_FENCED", "the scope is not fenced here"),
+            Error::Census(source) => {
+                Self::invalid("census_key", "does not open the census").caused_by(source)
+            }
+            Error::Key(KeyError::Unavailable(source)) => Self::unavailable("KEYSTORE_UNAVAILABLE", source),
+            Error::Key(source) => Self::internal(source),
+            Error::Sealed(source) => Self::internal(source),
+            Error::Database(source) => source.into(),
+            Error::Shared(failure) => failure,
+            Error::Corrupt(what) => Self::internal(what),
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        Failure::from(error).into()
+    }
+}

@@ -1,0 +1,4 @@
+//! What messaging does by itself.
+
+pub(crate) mod sweep_idempotency;
+pub(crate) mod sweep_secrets;

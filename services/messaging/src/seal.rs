@@ -1,0 +1,174 @@
+//! Sealing and opening: what stands in a row, under whose secrets, for which place.
+
+use lethe_ids::{ConsentId, ContactId, MessageId, SubjectId, TenantId, UnitId};
+use lethe_keyring::{KeyError, OpenError, Purpose, Sealer, header};
+use lethe_proto::messaging::{Channel, Contact, Message};
+use lethe_service::timestamp;
+use zeroize::Zeroizing;
+
+use crate::{
+    domain::profile::Profile,
+    error::Error,
+    state::State,
+    store::{contact::ContactRow, message::MessageRow, unsigned},
+};
+
+impl State {
+    /// Makes secrets, before the first row that uses them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the subject was destroyed meanwhile.
+    pub(crate) async fn create_secrets(
+        &self,
+        tenant: TenantId,
+        subject: Option<SubjectId>,
+        units: &[UnitId],
+        of_subject: SubjectId,
+    ) -> Result<(), Error> {
+        match self.keyring.create(tenant, subject, units, of_subject).await {
+            Err(KeyError::Destroyed | KeyError::Missing) => Err(Error::NotFound("contact")),
+            other => Ok(other?),
+        }
+    }
+
+    /// The keys of a unit of a contact who is there: destroyed ones say that it is not.
+    pub(crate) async fn sealer(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        unit: UnitId,
+        noun: &'static str,
+    ) -> Result<Sealer, Error> {
+        match self.keyring.sealer(tenant, subject, unit).await {
+            Err(KeyError::Destroyed) => Err(Error::NotFound(noun)),
+            other => Ok(other?),
+        }
+    }
+
+    /// The contact's profile.
+    pub(crate) async fn open_profile(&self, tenant: TenantId, row: &ContactRow) -> Result<Profile, Error> {
+        let sealer = self.sealer(tenant, row.subject(), row.unit(), "contact").await?;
+        open_profile(&sealer, row)
+    }
+
+    /// Contacts with their profiles, in the order of `rows`. Those whose secret was destroyed are left out.
+    pub(crate) async fn open_contacts(
+        &self,
+        tenant: TenantId,
+        rows: &[ContactRow],
+    ) -> Result<Vec<(Contact, Profile)>, Error> {
+        let units: Vec<_> = rows.iter().map(|row| (row.subject(), row.unit())).collect();
+        let sealers = self.keyring.sealers(tenant, &units).await;
+        let mut contacts = Vec::with_capacity(rows.len());
+        for (row, sealer) in rows.iter().zip(sealers) {
+            match sealer {
+                Err(KeyError::Destroyed) => {}
+                sealer => {
+                    let profile = open_profile(&sealer?, row)?;
+                    contacts.push((contact(row, &profile), profile));
+                }
+            }
+        }
+        Ok(contacts)
+    }
+
+    /// Messages with their texts, in the order of `rows`. Those whose secret was destroyed are left out.
+    pub(crate) async fn open_messages(
+        &self,
+        tenant: TenantId,
+        rows: &[MessageRow],
+    ) -> Result<Vec<Message>, Error> {
+        let mut units = Vec::with_capacity(rows.len());
+        for text in rows.iter().filter_map(|row| row.text.as_deref()) {
+            let header = header::parse(text).ok_or(OpenError::Format)?;
+            units.push((header.subject, header.unit));
+        }
+        let mut sealers = self.keyring.sealers(tenant, &units).await.into_iter();
+        let mut messages = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(sealed) = row.text.as_deref() else {
+                messages.push(message(row, String::new())?);
+                continue;
+            };
+            match sealers.next().unwrap_or(Err(KeyError::Missing)) {
+                Err(KeyError::Destroyed) => {}
+                sealer => messages.push(message(row, open_text(&sealer?, row, sealed)?)?),
+            }
+        }
+        Ok(messages)
+    }
+
+    /// One message with its text.
+    pub(crate) async fn open_message(&self, tenant: TenantId, row: MessageRow) -> Result<Message, Error> {
+        self.open_messages(tenant, &[row]).await?.pop().ok_or(Error::NotFound("message"))
+    }
+}
+
+/// A profile as it is stored.
+pub(crate) fn seal_profile(sealer: &Sealer, contact: ContactId, version: i32, profile: &Profile) -> Vec<u8> {
+    sealer.seal(Purpose::ContactProfile, contact.uuid(), version.unsigned_abs(), &profile.encode())
+}
+
+fn open_profile(sealer: &Sealer, row: &ContactRow) -> Result<Profile, Error> {
+    let version = row.sealed_version.unsigned_abs();
+    let opened = sealer.open(Purpose::ContactProfile, row.id().uuid(), version, &row.profile)?;
+    Profile::decode(&opened).map_err(|_| Error::Corrupt("contacts.profile"))
+}
+
+/// A contact as it goes to a reader.
+pub(crate) fn contact(row: &ContactRow, profile: &Profile) -> Contact {
+    Contact {
+        contact_id: row.id().to_string(),
+        profile: Some(profile.to_proto()),
+        restricted: row.restriction != 0,
+        opted_out: row.opted_out,
+        created_at: Some(timestamp(row.created_at)),
+        updated_at: Some(timestamp(row.updated_at)),
+        version: unsigned(row.version),
+        seq: unsigned(row.seq),
+    }
+}
+
+/// A message's text as it is stored.
+pub(crate) fn seal_text(sealer: &Sealer, message: MessageId, version: i32, text: &str) -> Vec<u8> {
+    sealer.seal(Purpose::MessageText, message.uuid(), version.unsigned_abs(), text.as_bytes())
+}
+
+fn open_text(sealer: &Sealer, row: &MessageRow, sealed: &[u8]) -> Result<String, Error> {
+    let opened = sealer.open(Purpose::MessageText, row.id().uuid(), row.version.unsigned_abs(), sealed)?;
+    utf8(opened, "messages.text")
+}
+
+/// A message as it goes to a reader.
+fn message(row: &MessageRow, text: String) -> Result<Message, Error> {
+    let channel =
+        Channel::try_from(i32::from(row.channel)).map_err(|_| Error::Corrupt("conversations.channel"))?;
+    Ok(Message {
+        message_id: row.id().to_string(),
+        conversation_id: row.conversation().to_string(),
+        contact_id: row.contact().to_string(),
+        channel: channel.into(),
+        direction: row.direction.into(),
+        member_id: row.member().map(|member| member.to_string()).unwrap_or_default(),
+        text,
+        created_at: Some(timestamp(row.created_at)),
+        edited_at: row.edited_at.map(timestamp),
+        deleted_at: row.deleted_at.map(timestamp),
+        version: u64::from(row.version.unsigned_abs()),
+        seq: unsigned(row.seq),
+    })
+}
+
+/// A consent's source as it is stored.
+pub(crate) fn seal_source(sealer: &Sealer, consent: ConsentId, source: &str) -> Vec<u8> {
+    sealer.seal(Purpose::ConsentNote, consent.uuid(), 1, source.as_bytes())
+}
+
+/// A consent's source.
+pub(crate) fn open_source(sealer: &Sealer, consent: ConsentId, sealed: &[u8]) -> Result<String, Error> {
+    utf8(sealer.open(Purpose::ConsentNote, consent.uuid(), 1, sealed)?, "consents.source")
+}
+
+fn utf8(bytes: Zeroizing<Vec<u8>>, column: &'static str) -> Result<String, Error> {
+    std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| Error::Corrupt(column))
+}

@@ -1,0 +1,162 @@
+//! What every RPC of messaging stands on, and the small steps that many of them share.
+
+use std::sync::Arc;
+
+use lethe_access::principal;
+use lethe_ambient::{Clock, Entropy};
+use lethe_ids::{ContactId, MemberId, TenantId};
+use lethe_keyring::Keyring;
+use lethe_outbox::{Actor, Audit, Event, Outbox, kind};
+use lethe_proto::{event::ContactChanged, request::Idempotency};
+use lethe_service::{CallContext, Database, TenantTx};
+use prost::Message;
+use tokio::sync::OnceCell;
+use tonic::Request;
+use uuid::Uuid;
+
+use crate::{
+    accept::Acceptor,
+    config::Config,
+    domain::idempotency::IdempotencyKey,
+    error::Error,
+    routes::Routes,
+    store::idempotency::{self, Known, Once},
+};
+
+/// The state of the service. One in a process, shared by all calls.
+pub(crate) struct State {
+    pub(crate) db: Database,
+    pub(crate) keyring: Keyring,
+    pub(crate) outbox: Outbox,
+    pub(crate) acceptor: Acceptor,
+    pub(crate) routes: Routes,
+    pub(crate) clock: Clock,
+    pub(crate) entropy: Entropy,
+    pub(crate) config: Config,
+    pub(crate) incarnation: OnceCell<u32>,
+}
+
+/// Who calls, for which tenant.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) tenant: TenantId,
+    pub(crate) member: MemberId,
+    request_id: Arc<str>,
+}
+
+impl Call {
+    /// The call that a person makes.
+    pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Error> {
+        let principal = principal(request)?;
+        Ok(Self {
+            tenant: principal.tenant,
+            member: principal.member,
+            request_id: CallContext::of(request).request_id.clone(),
+        })
+    }
+}
+
+/// What is changed, for the audit trail.
+pub(crate) struct Target<'a> {
+    pub(crate) kind: &'static str,
+    pub(crate) id: &'a str,
+    pub(crate) contact: ContactId,
+}
+
+impl State {
+    /// The incarnation of this database. Read once: a restore stops the service first.
+    pub(crate) async fn incarnation(&self) -> Result<u32, Error> {
+        let read = || lethe_outbox::incarnation(&self.db);
+        Ok(*self.incarnation.get_or_try_init(read).await?)
+    }
+
+    /// Begins a transaction of the tenant.
+    pub(crate) async fn tx(&self, tenant: TenantId) -> Result<TenantTx, Error> {
+        Ok(self.db.tenant(tenant).await?)
+    }
+
+    /// Commits, and wakes the relay.
+    pub(crate) async fn commit(&self, tx: TenantTx) -> Result<(), Error> {
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    /// Puts who did it into the transaction.
+    pub(crate) async fn audit(
+        &self,
+        tx: &mut TenantTx,
+        call: &Call,
+        action: &'static str,
+        target: &Target<'_>,
+    ) -> Result<(), Error> {
+        let audit = Audit {
+            actor: Actor::Member(call.member),
+            action,
+            target_kind: target.kind,
+            target_id: target.id,
+            contact: Some(target.contact),
+            request_id: &call.request_id,
+        };
+        self.outbox.audit(tx, &audit).await?;
+        Ok(())
+    }
+
+    /// Puts `messaging.contact.changed` into the transaction.
+    pub(crate) async fn contact_changed(
+        &self,
+        tx: &mut TenantTx,
+        contact: ContactId,
+        seq: i64,
+    ) -> Result<(), Error> {
+        let payload = ContactChanged { contact_id: contact.to_string(), version: None };
+        let event = Event {
+            kind: kind::CONTACT_CHANGED,
+            aggregate: contact.uuid(),
+            seq: seq.unsigned_abs(),
+            payload,
+        };
+        self.outbox.put(tx, &event).await?;
+        Ok(())
+    }
+
+    /// The request's key and body as they are stored; `None` when it names no key. `body` is the request without it.
+    pub(crate) async fn once(
+        &self,
+        tenant: TenantId,
+        rpc: &'static str,
+        given: Option<Idempotency>,
+        body: &impl Message,
+    ) -> Result<Option<Once>, Error> {
+        let Some(given) = given else { return Ok(None) };
+        let key = IdempotencyKey::new(given.key)?;
+        let macs = self.keyring.blind(tenant).await?;
+        let cut = |label: &'static [u8], bytes: &[u8]| {
+            let mac = macs.fingerprint(label, bytes);
+            let mut half = [0; 16];
+            half.copy_from_slice(&mac[..16]);
+            Uuid::from_bytes(half)
+        };
+        let named = [rpc.as_bytes(), b"\0", key.as_str().as_bytes()].concat();
+        Ok(Some(Once {
+            key_mac: cut(b"messaging idempotency key", &named),
+            body_mac: cut(b"messaging request body", &body.encode_to_vec()),
+        }))
+    }
+
+    /// What the request made when it came before; `None` when it comes for the first time.
+    pub(crate) async fn made_before(
+        &self,
+        tx: &mut TenantTx,
+        once: Option<Once>,
+        noun: &'static str,
+    ) -> Result<Option<Uuid>, Error> {
+        let Some(once) = once else { return Ok(None) };
+        match idempotency::find(tx, once).await? {
+            None => Ok(None),
+            Some(Known::Made(resource)) => Ok(Some(resource)),
+            Some(Known::OtherBody) => Err(Error::KeyReused),
+            Some(Known::Gone) => Err(Error::Gone(noun)),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Every SQL statement of messaging but the verifier's, through transactions of one tenant. Knows nothing of gRPC.
+//!
+//! Each writer begins with the contact's head ([`head::lock`], [`head::count_up`]): that row orders the changes of a
+//! contact, and whoever finds it fenced finds nothing.
+
+pub(crate) mod consent;
+pub(crate) mod contact;
+pub(crate) mod conversation;
+pub(crate) mod due;
+pub(crate) mod eraser;
+pub(crate) mod fence;
+pub(crate) mod head;
+pub(crate) mod idempotency;
+pub(crate) mod message;
+pub(crate) mod opt_out;
+pub(crate) mod secrets;
+
+/// A sequence or version as the contract has it.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    number.unsigned_abs()
+}

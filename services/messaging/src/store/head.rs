@@ -1,0 +1,81 @@
+//! The head of a contact: its sequence, and what every change must ask first.
+
+use lethe_ids::ContactId;
+use lethe_service::TenantTx;
+use sqlx::FromRow;
+
+/// What every change must ask first.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub(crate) struct Head {
+    /// On the opt-out list.
+    pub(crate) opted_out: bool,
+    /// The ground of the restriction; 0 is none.
+    pub(crate) restriction: i16,
+}
+
+/// Locks the head until the transaction ends; `None` when there is no such contact, or it is fenced.
+pub(crate) async fn lock(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<Option<Head>> {
+    let tenant = tx.tenant();
+    sqlx::query_as(
+        "select opted_out, restriction from contact_head
+          where tenant_id = $1 and contact_id = $2 and not fenced for update",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// Counts the sequence up and answers it. The caller holds the lock.
+pub(crate) async fn count_up(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<i64> {
+    let tenant = tx.tenant();
+    sqlx::query_scalar(
+        "update contact_head set seq = seq + 1 where tenant_id = $1 and contact_id = $2 returning seq",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// Makes the head of a new contact; its sequence is 1.
+pub(crate) async fn insert(tx: &mut TenantTx, contact: ContactId, opted_out: bool) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "insert into contact_head (tenant_id, contact_id, seq, opted_out, restriction) values ($1, $2, 1, $3, 0)",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .bind(opted_out)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes whether the contact is on the opt-out list. The caller holds the lock.
+pub(crate) async fn set_opted_out(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    opted_out: bool,
+) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query("update contact_head set opted_out = $3 where tenant_id = $1 and contact_id = $2")
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
+        .bind(opted_out)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Writes the ground of the restriction, 0 for none. The caller holds the lock.
+pub(crate) async fn set_restriction(tx: &mut TenantTx, contact: ContactId, ground: i16) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query("update contact_head set restriction = $3 where tenant_id = $1 and contact_id = $2")
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
+        .bind(ground)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! The opt-out list: addresses under the suppression key.
+
+use lethe_service::TenantTx;
+
+/// An address on the list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Listed {
+    /// Under the suppression key.
+    pub(crate) mac: [u8; 32],
+    /// 1 phone, 2 e-mail.
+    pub(crate) kind: i16,
+    /// Of the suppression key.
+    pub(crate) key_version: i32,
+    /// Of the rules that made the text.
+    pub(crate) normaliser_version: i32,
+}
+
+/// Waits until nobody else in the tenant changes or asks the list about these addresses; until the transaction ends.
+/// So a contact created while its address is put on the list either sees the list or is seen. `macs` are sorted.
+pub(crate) async fn lock(tx: &mut TenantTx, macs: &[[u8; 32]]) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    let macs: Vec<&[u8]> = macs.iter().map(|mac| &mac[..]).collect();
+    sqlx::query(
+        "select pg_advisory_xact_lock(hashtextextended($1::text || encode(mac, 'hex'), 0)) from unnest($2) as mac",
+    )
+    .bind(tenant.uuid())
+    .bind(macs)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Whether one of these addresses is on the list.
+pub(crate) async fn has_any(tx: &mut TenantTx, macs: &[[u8; 32]]) -> sqlx::Result<bool> {
+    let tenant = tx.tenant();
+    let macs: Vec<&[u8]> = macs.iter().map(|mac| &mac[..]).collect();
+    sqlx::query_scalar("select exists (select from opt_outs where tenant_id = $1 and mac = any ($2))")
+        .bind(tenant.uuid())
+        .bind(macs)
+        .fetch_one(&mut **tx)
+        .await
+}
+
+/// Puts addresses on the list.
+pub(crate) async fn add(tx: &mut TenantTx, listed: &[Listed]) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    let macs: Vec<&[u8]> = listed.iter().map(|one| &one.mac[..]).collect();
+    let kinds: Vec<i16> = listed.iter().map(|one| one.kind).collect();
+    let keys: Vec<i32> = listed.iter().map(|one| one.key_version).collect();
+    let normalisers: Vec<i32> = listed.iter().map(|one| one.normaliser_version).collect();
+    sqlx::query(
+        "insert into opt_outs (tenant_id, mac, kind, key_version, normaliser_version)
+         select $1, mac, kind, key_version, normaliser_version
+           from unnest($2::bytea[], $3::smallint[], $4::integer[], $5::integer[])
+             as listed (mac, kind, key_version, normaliser_version)
+         on conflict do nothing",
+    )
+    .bind(tenant.uuid())
+    .bind(macs)
+    .bind(kinds)
+    .bind(keys)
+    .bind(normalisers)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Takes addresses off the list, under whichever version of the key they stand there.
+pub(crate) async fn remove(tx: &mut TenantTx, macs: &[[u8; 32]]) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    let macs: Vec<&[u8]> = macs.iter().map(|mac| &mac[..]).collect();
+    sqlx::query("delete from opt_outs where tenant_id = $1 and mac = any ($2)")
+        .bind(tenant.uuid())
+        .bind(macs)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! From a request to an accepted message: find the conversation, seal the text, have it stored, answer.
+
+use lethe_ids::{ConversationId, MessageId};
+use lethe_proto::{
+    event::MessageChanged,
+    messaging::{AcceptedMessage, Direction, Message},
+};
+use lethe_service::{Trace, timestamp};
+use prost::Message as _;
+
+use crate::{
+    domain::{keyword::Keyword, text::MessageText},
+    error::Error,
+    routes::Route,
+    seal,
+    state::{Call, State},
+    store::{
+        idempotency::Once,
+        message::{self, Item, Outcome},
+    },
+};
+
+/// A message that is to be accepted.
+pub(crate) struct Draft {
+    pub(crate) call: Call,
+    pub(crate) conversation: ConversationId,
+    pub(crate) direction: Direction,
+    pub(crate) text: MessageText,
+    pub(crate) once: Option<Once>,
+}
+
+impl State {
+    /// Has the draft accepted.
+    ///
+    /// # Errors
+    /// As `SendMessage` and `ReceiveMessage` say.
+    pub(crate) async fn submit(&self, draft: Draft) -> Result<AcceptedMessage, Error> {
+        let (tenant, at) = (draft.call.tenant, self.clock.now());
+        let found = match self.route(tenant, draft.conversation, at).await {
+            Ok((route, unit)) => {
+                self.sealer(tenant, route.subject, unit, "conversation").await.map(|sealer| (route, sealer))
+            }
+            Err(error) => Err(error),
+        };
+        let (route, sealer) = match found {
+            Err(Error::NotFound(noun)) => return Err(self.never_or_gone(&draft, noun).await?),
+            found => found?,
+        };
+        let id = MessageId::new(self.entropy.uuid7(&self.clock));
+        let outbound = draft.direction == Direction::Outbound;
+        let changed = MessageChanged {
+            message_id: id.to_string(),
+            conversation_id: route.conversation.to_string(),
+            contact_id: route.contact.to_string(),
+            version: None,
+        };
+        let item = Item {
+            tenant,
+            contact: route.contact,
+            conversation: route.conversation,
+            message: id,
+            outbound,
+            member: outbound.then_some(draft.call.member),
+            at,
+            once: draft.once,
+            text: seal::seal_text(&sealer, id, 1, draft.text.expose()),
+            event: changed.encode_to_vec(),
+            trace: Trace::current().map(Trace::text),
+            touch: route.is_due(at),
+        };
+        let touch = item.touch;
+        let keyword = if outbound { None } else { Keyword::of(draft.text.expose()) };
+        let outcome = match keyword {
+            None => self.acceptor.accept(item).await?,
+            Some(keyword) => self
+                .obey(&draft.call, "ReceiveMessage", route.contact, keyword, Some(&item))
+                .await?
+                .ok_or(Error::Corrupt("accept_messages_v1"))?,
+        };
+        match outcome {
+            Outcome::Accepted(seq) => {
+                if touch {
+                    route.was_listed(at);
+                }
+                self.outbox.wake();
+                let message = accepted(&draft, &route, changed, at, seq);
+                Ok(AcceptedMessage { message: Some(message), replayed: false })
+            }
+            Outcome::Replayed(message) => self.replay(&draft.call, message).await,
+            Outcome::KeyReused => Err(Error::KeyReused),
+            Outcome::Gone => Err(Error::Gone("message")),
+            Outcome::NotFound => Err(Error::NotFound("conversation")),
+            Outcome::OptedOut => Err(Error::OptedOut),
+            Outcome::Restricted => Err(Error::Restricted),
+        }
+    }
+
+    /// A conversation that is not there: was the request's message in it, before it was erased?
+    async fn never_or_gone(&self, draft: &Draft, noun: &'static str) -> Result<Error, Error> {
+        if draft.once.is_none() {
+            return Ok(Error::NotFound(noun));
+        }
+        let mut tx = self.tx(draft.call.tenant).await?;
+        let made = self.made_before(&mut tx, draft.once, "message").await?;
+        Ok(made.map_or(Error::NotFound(noun), |_| Error::Gone("message")))
+    }
+
+    /// What the same request made before, as it is now.
+    async fn replay(&self, call: &Call, id: MessageId) -> Result<AcceptedMessage, Error> {
+        let mut tx = self.tx(call.tenant).await?;
+        let row = message::find(&mut tx, id).await?;
+        drop(tx);
+        let row = row.filter(|row| row.deleted_at.is_none()).ok_or(Error::Gone("message"))?;
+        let message = self.open_message(call.tenant, row).await?;
+        Ok(AcceptedMessage { message: Some(message), replayed: true })
+    }
+}
+
+/// The message as it was just stored: nothing is read back.
+fn accepted(
+    draft: &Draft,
+    route: &Route,
+    changed: MessageChanged,
+    at: time::OffsetDateTime,
+    seq: i64,
+) -> Message {
+    let outbound = draft.direction == Direction::Outbound;
+    Message {
+        message_id: changed.message_id,
+        conversation_id: changed.conversation_id,
+        contact_id: changed.contact_id,
+        channel: route.channel.into(),
+        direction: draft.direction.into(),
+        member_id: if outbound { draft.call.member.to_string() } else { String::new() },
+        text: draft.text.expose().to_owned(),
+        created_at: Some(timestamp(at)),
+        edited_at: None,
+        deleted_at: None,
+        version: 1,
+        seq: seq.unsigned_abs(),
+    }
+}
