@@ -41,7 +41,7 @@ pub enum Error {
         /// Which.
         participant: String,
         /// What it said.
-        source: Failure,
+        source: Box<Failure>,
     },
     /// As a participant: the scope was never fenced here, or is another's.
     #[error("the scope is not fenced")]

@@ -102,7 +102,7 @@ enum Outcome {
 /// Why a step is not done.
 enum Trouble {
     /// It waits for this; what the operator may know of it.
-    Waits(Code, Option<Failure>),
+    Waits(Code, Option<Box<Failure>>),
     /// The claim is gone.
     Lost,
     /// Our own database.
@@ -117,7 +117,7 @@ impl From<sqlx::Error> for Trouble {
 
 impl From<KeyError> for Trouble {
     fn from(error: KeyError) -> Self {
-        Self::Waits(Code::KEYSTORE_UNAVAILABLE, Some(Failure::internal(error)))
+        Self::Waits(Code::KEYSTORE_UNAVAILABLE, Some(Box::new(Failure::internal(error))))
     }
 }
 
@@ -171,7 +171,7 @@ impl Saga {
                     None | Some(Err(Trouble::Lost)) => Ok(Advanced::Lost),
                     Some(Err(Trouble::Database(error))) => Err(error),
                     Some(Err(Trouble::Waits(code, failure))) => {
-                        log_failure(lease, step, name.as_deref(), &code, failure.as_ref());
+                        log_failure(lease, step, name.as_deref(), &code, failure.as_deref());
                         self.fail(lease, step, position, stage.attempts, name, code).await
                     }
                     Some(Ok(Outcome::Found)) => {
@@ -277,9 +277,9 @@ impl Saga {
                 .collect(),
         };
         let recorded = self.ledger.record_erasure(entry, self.clock.now()).await;
-        recorded
-            .map(Outcome::Recorded)
-            .map_err(|error| Trouble::Waits(Code::LEDGER_UNAVAILABLE, Some(Failure::internal(error))))
+        recorded.map(Outcome::Recorded).map_err(|error| {
+            Trouble::Waits(Code::LEDGER_UNAVAILABLE, Some(Box::new(Failure::internal(error))))
+        })
     }
 
     /// Destroys the censuses' key, and reads the keystore again by the verifier's code.

@@ -124,7 +124,7 @@ async fn count(api: &Api, asking: &Asking, contact: ContactId) -> Result<Vec<(St
                 Ok(answer) => Ok(answer.into_inner()),
                 Err(status) => Err(Error::ParticipantUnavailable {
                     participant: name.clone(),
-                    source: Failure::from_status(&status),
+                    source: Box::new(Failure::from_status(&status)),
                 }),
             }
         }

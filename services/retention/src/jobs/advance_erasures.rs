@@ -16,7 +16,7 @@ pub fn advance_erasures(saga: &Saga, tasks: &Tasks, due: &Arc<Notify>) -> Vec<Jo
             let interval = saga.config.interval();
             Job::every("retention.advance_erasures", tasks, interval, Some(due.clone()), move || {
                 let (saga, stop) = (saga.clone(), stop.clone());
-                async move { round(&saga, &stop).await }
+                Box::pin(async move { round(&saga, &stop).await })
             })
         })
         .collect()

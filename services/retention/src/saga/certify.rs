@@ -140,7 +140,9 @@ impl Saga {
             key_id: self.signer.key_id().to_owned(),
         };
         let envelope = self.signer.sign(&statement).map_err(|error| match error {
-            KeyError::NotValid => Trouble::Waits(Code::SIGNING_KEY_NOT_VALID, Some(Failure::internal(error))),
+            KeyError::NotValid => {
+                Trouble::Waits(Code::SIGNING_KEY_NOT_VALID, Some(Box::new(Failure::internal(error))))
+            }
             KeyError::Malformed => damaged(),
         })?;
         Ok(Signed { certificate, sequence, envelope, certified_at, opening: None })

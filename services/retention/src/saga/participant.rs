@@ -64,7 +64,7 @@ impl<'a> Call<'a> {
                 "{} did not look for {}/{}",
                 self.name, left_out.store, left_out.kind
             ));
-            return Err(Trouble::Waits(Code::ANSWER_INCOMPLETE, Some(failure)));
+            return Err(Trouble::Waits(Code::ANSWER_INCOMPLETE, Some(Box::new(failure))));
         }
         Ok(answer)
     }
@@ -115,7 +115,10 @@ fn is_instant(at: &Timestamp) -> bool {
 }
 
 fn malformed(name: &str) -> Trouble {
-    Trouble::Waits(Code::ANSWER_MALFORMED, Some(Failure::internal(format!("{name} answered what cannot be"))))
+    Trouble::Waits(
+        Code::ANSWER_MALFORMED,
+        Some(Box::new(Failure::internal(format!("{name} answered what cannot be")))),
+    )
 }
 
 fn refused(status: Status) -> Trouble {
@@ -126,7 +129,7 @@ fn refused(status: Status) -> Trouble {
         }
         _ => Code::of_reason(&failure.reason),
     };
-    Trouble::Waits(code, Some(failure))
+    Trouble::Waits(code, Some(Box::new(failure)))
 }
 
 #[cfg(test)]

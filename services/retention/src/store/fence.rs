@@ -3,6 +3,7 @@
 
 use lethe_ids::{ContactId, ErasureId, ScopeId};
 use lethe_service::TenantTx;
+use sqlx::{FromRow, Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -21,6 +22,19 @@ pub struct Fence {
     pub census: Vec<u8>,
     /// The encoded FenceResponse.
     pub answer: Vec<u8>,
+}
+
+impl FromRow<'_, PgRow> for Fence {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            scope: ScopeId::new(row.try_get("scope_id")?),
+            erasure: ErasureId::new(row.try_get("erasure_id")?),
+            contact: ContactId::new(row.try_get("contact")?),
+            fenced_at: row.try_get("fenced_at")?,
+            census: row.try_get("census")?,
+            answer: row.try_get("answer")?,
+        })
+    }
 }
 
 /// What this service holds about a contact.
@@ -60,22 +74,14 @@ pub async fn fence(tx: &mut TenantTx, fence: &Fence) -> Result<(), sqlx::Error> 
 /// When PostgreSQL fails.
 pub async fn fence_of(tx: &mut TenantTx, scope: ScopeId) -> Result<Option<Fence>, sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    let row: Option<(Uuid, Uuid, OffsetDateTime, Vec<u8>, Vec<u8>)> = sqlx::query_as(
-        "select erasure_id, contact_id::uuid, fenced_at, census, answer from fences
+    sqlx::query_as(
+        "select scope_id, erasure_id, contact_id::uuid as contact, fenced_at, census, answer from fences
          where tenant_id = $1 and scope_id = $2",
     )
     .bind(tenant)
     .bind(scope.uuid())
     .fetch_optional(&mut **tx)
-    .await?;
-    Ok(row.map(|(erasure, contact, fenced_at, census, answer)| Fence {
-        scope,
-        erasure: ErasureId::new(erasure),
-        contact: ContactId::new(contact),
-        fenced_at,
-        census,
-        answer,
-    }))
+    .await
 }
 
 /// Whether no erasure may be asked for this contact any more.
