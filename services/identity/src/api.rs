@@ -136,9 +136,10 @@ impl Identity {
         Salts { done: self.0.entropy.bytes(), about: self.0.entropy.bytes() }
     }
 
-    /// From when on principals issued by any replica count, when something changes now that they say.
-    pub(crate) fn void_before_ms(&self) -> i64 {
-        self.0.clock.millis() + CLOCKS_APART_MS
+    /// From when on principals of this member count, when something changes now that they say: after those that any
+    /// replica has issued, also those that were moved to the end of the last change.
+    pub(crate) fn void_before_ms(&self, row: &MemberRow) -> i64 {
+        (self.0.clock.millis() + CLOCKS_APART_MS).max(row.void_before_ms + 1)
     }
 
     /// Writes a revocation; [`Identity::tell`] it after the commit.

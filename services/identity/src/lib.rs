@@ -64,16 +64,20 @@ pub fn migrations() -> Vec<Migration> {
 /// # Errors
 /// When the configuration cannot be used, or the keystore is not there.
 pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
-    let consumer_config = config.audit_consumer.clone();
-    let identity = Identity::open(config, &env).await?;
+    Ok(assemble(&Identity::open(config, &env).await?, &env))
+}
+
+/// The RPCs, jobs and probes of an identity that is open.
+pub fn assemble(identity: &Identity, env: &Env) -> Parts {
     let (db, keyring) = (identity.0.db.clone(), identity.0.keyring.clone());
     let own = OwnDatabase { db: db.clone(), sessions: identity.0.sessions.clone() };
     env.access.revocations().ask_with(Arc::new(own));
 
     let audit = Arc::new(events::AuditEvents(identity.clone()));
-    let mut jobs = consumer(&Bus::new(&db, &env), events::AUDIT_CONSUMER, &AUDITED, audit, consumer_config);
+    let config = identity.0.config.audit_consumer.clone();
+    let mut jobs = consumer(&Bus::new(&db, env), events::AUDIT_CONSUMER, &AUDITED, audit, config);
     jobs.push(Job::new("identity.poll_revocations", identity.0.hub.clone().run(env.tasks.clone())));
-    jobs.push(jobs::sweep_expired::job(&identity));
+    jobs.push(jobs::sweep_expired::job(identity));
     let owners = db.clone();
     jobs.push(keyring.sweep_job(&env.tasks, move |tenant, secrets| {
         let db = owners.clone();
@@ -85,14 +89,14 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         }
     }));
 
-    Ok(Parts {
+    Parts {
         name: NAME,
         probes: vec![db.probe("postgres"), keyring.probe(), env.nats.probe()],
         grpc: Routes::new(IdentityServiceServer::new(identity.clone()))
-            .add_service(ParticipantServiceServer::new(identity)),
+            .add_service(ParticipantServiceServer::new(identity.clone())),
         jobs,
         http: None,
-    })
+    }
 }
 
 impl Identity {

@@ -33,8 +33,10 @@ pub(super) async fn handle(
     let new_hash = identity.0.passwords.hash(new).await?;
 
     let mut told = Told::default();
-    let void_before_ms = identity.void_before_ms();
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
+    store::tenant::lock(&mut tx).await?;
+    let row_now = store::member::get(&mut tx, row.id).await?.ok_or(Error::NotFound("member"))?;
+    let void_before_ms = identity.void_before_ms(&row_now);
     if !store::member::update_password(&mut tx, row.id, &row.password_hash, &new_hash, void_before_ms).await?
     {
         return Err(Error::WrongPassword);

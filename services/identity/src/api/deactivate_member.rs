@@ -26,7 +26,7 @@ pub(super) async fn handle(
         {
             return Err(Error::LastOwner);
         }
-        let void_before_ms = identity.void_before_ms();
+        let void_before_ms = identity.void_before_ms(&row);
         row.active = false;
         row.version += 1;
         store::member::update_rights(&mut tx, row.id, &row.roles, row.active, void_before_ms).await?;

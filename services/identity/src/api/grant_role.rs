@@ -27,7 +27,7 @@ pub(super) async fn handle(identity: &Identity, request: Request<GrantRoleReques
         return Err(Error::MemberInactive);
     }
     if !row.roles.has(role) {
-        let void_before_ms = identity.void_before_ms();
+        let void_before_ms = identity.void_before_ms(&row);
         row.roles = row.roles.with(role);
         row.version += 1;
         store::member::update_rights(&mut tx, row.id, &row.roles, row.active, void_before_ms).await?;

@@ -29,7 +29,7 @@ pub(super) async fn handle(
         {
             return Err(Error::LastOwner);
         }
-        let void_before_ms = identity.void_before_ms();
+        let void_before_ms = identity.void_before_ms(&row);
         row.roles = row.roles.without(role);
         row.version += 1;
         store::member::update_rights(&mut tx, row.id, &row.roles, row.active, void_before_ms).await?;

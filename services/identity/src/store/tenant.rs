@@ -87,7 +87,8 @@ pub async fn get(tx: &mut TenantTx) -> Result<Option<TenantRow>, sqlx::Error> {
     .transpose()
 }
 
-/// Whoever changes roles waits here for whoever else does, so that two owners cannot take each other's role at once.
+/// Whoever changes rights waits here for whoever else does, so that two owners cannot take each other's role at once, and
+/// each change voids the principals that were issued since the one before.
 pub async fn lock(tx: &mut TenantTx) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant();
     sqlx::query("select 1 from tenants where tenant_id = $1 for update")

@@ -1,0 +1,205 @@
+//! LogIn and ChangePassword: one-time passwords, equal work for whoever does not exist, and the throttle.
+
+use std::time::{Duration, Instant};
+
+use lethe_access::Role;
+use lethe_proto::identity::{
+    ChangePasswordRequest, DeactivateMemberRequest, GetSelfRequest, GetTenantRequest,
+    ListLogInRecordsRequest, ListMembersRequest, ListSessionsRequest, LogInRequest, LogOutRequest,
+    RevokeSessionRequest,
+};
+use lethe_service::Failure;
+
+use crate::rig::{PASSWORD, Rig, field, new_member, reason};
+
+#[tokio::test]
+async fn a_one_time_password_opens_nothing_but_its_own_change() {
+    let rig = Rig::new().await;
+    let created = rig.create_tenant("acme").await;
+    let one_time = created.one_time_password;
+    let opened = rig.log_in("acme", "owner@example.com", &one_time).await.unwrap();
+    assert!(opened.must_change_password);
+    let first = rig.authenticate(&opened.token).await.unwrap();
+    assert!(rig.world.access.of("identity").verify_principal(&first).await.unwrap().roles.is_empty());
+
+    let mut client = rig.as_member(&first);
+    assert_eq!(client.get_self(GetSelfRequest {}).await.unwrap().into_inner().email, "owner@example.com");
+    assert_eq!(reason(client.list_members(ListMembersRequest::default()).await), "PERMISSION_DENIED");
+    let must = "PASSWORD_CHANGE_REQUIRED";
+    assert_eq!(reason(client.list_sessions(ListSessionsRequest::default()).await), must);
+    assert_eq!(reason(client.list_log_in_records(ListLogInRecordsRequest::default()).await), must);
+    assert_eq!(reason(client.get_tenant(GetTenantRequest {}).await), must);
+    let session_id = opened.session.unwrap().session_id;
+    assert_eq!(reason(client.revoke_session(RevokeSessionRequest { session_id }).await), must);
+
+    let change = |current: &str, new: &str| ChangePasswordRequest {
+        current_password: current.into(),
+        new_password: new.into(),
+    };
+    assert_eq!(reason(client.change_password(change("wrong", PASSWORD)).await), "WRONG_PASSWORD");
+    assert_eq!(field(client.change_password(change(&one_time, "too short")).await), "new_password");
+    assert_eq!(field(client.change_password(change(&one_time, &one_time)).await), "new_password");
+    client.change_password(change(&one_time, PASSWORD)).await.unwrap();
+
+    assert_eq!(
+        reason(client.get_self(GetSelfRequest {}).await),
+        "SESSION_REVOKED",
+        "the principal without roles"
+    );
+    let principal = rig.authenticate(&opened.token).await.unwrap();
+    assert_eq!(
+        rig.as_member(&principal)
+            .list_members(ListMembersRequest::default())
+            .await
+            .unwrap()
+            .into_inner()
+            .members
+            .len(),
+        1
+    );
+    assert_eq!(reason(rig.log_in("acme", "owner@example.com", &one_time).await), "LOG_IN_FAILED");
+    assert!(!rig.log_in("acme", "Owner@Example.COM ", PASSWORD).await.unwrap().must_change_password);
+}
+
+#[tokio::test]
+async fn change_password_ends_all_other_sessions() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    let other = rig.log_in("acme", "owner@example.com", PASSWORD).await.unwrap();
+    let held = rig.authenticate(&other.token).await.unwrap();
+    let change =
+        ChangePasswordRequest { current_password: PASSWORD.into(), new_password: "another password".into() };
+    rig.as_member(&owner.principal).change_password(change).await.unwrap();
+    assert_eq!(reason(rig.authenticate(&other.token).await), "SESSION_INVALID");
+    assert_eq!(reason(rig.as_member(&held).get_self(GetSelfRequest {}).await), "SESSION_REVOKED");
+    assert!(rig.authenticate(&owner.token).await.is_ok(), "the one that asked goes on");
+}
+
+#[tokio::test]
+async fn whoever_does_not_exist_costs_the_same_and_hears_the_same() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    let gone = rig.member(&owner, "gone@example.com", &[Role::Agent]).await;
+    let deactivate = DeactivateMemberRequest { member_id: gone.member.member_id };
+    rig.as_member(&owner.principal).deactivate_member(deactivate).await.unwrap();
+    let mut heard = Vec::new();
+    for (slug, email, password) in [
+        ("acme", "owner@example.com", "not the password"),
+        ("acme", "nobody@example.com", PASSWORD),
+        ("acme", "no address", PASSWORD),
+        ("acme", "gone@example.com", PASSWORD),
+        ("nowhere", "owner@example.com", PASSWORD),
+        ("NO SLUG", "owner@example.com", PASSWORD),
+        ("acme", "owner@example.com", &"x".repeat(5_000)),
+        ("acme", "owner@example.com", ""),
+    ] {
+        let before = rig.identity.passwords_verified();
+        let status = rig.log_in(slug, email, password).await.unwrap_err();
+        assert_eq!(rig.identity.passwords_verified() - before, 1, "{slug} {email}");
+        heard.push((status.code(), Failure::from_status(&status).reason, status.message().to_owned()));
+    }
+    heard.dedup();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    let before = rig.identity.passwords_verified();
+    rig.log_in("acme", "owner@example.com", PASSWORD).await.unwrap();
+    assert_eq!(rig.identity.passwords_verified() - before, 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_not_answered_before_its_time() {
+    let floor = Duration::from_millis(300);
+    let rig = Rig::with(|config| config.log_in.failure_floor_ms = 300).await;
+    let owner = rig.owner("acme").await;
+    for (slug, email) in
+        [("acme", "owner@example.com"), ("acme", "nobody@example.com"), ("nowhere", "a@example.com")]
+    {
+        let start = Instant::now();
+        assert_eq!(reason(rig.log_in(slug, email, "wrong").await), "LOG_IN_FAILED");
+        assert!(start.elapsed() >= floor, "{slug} {email}: {:?}", start.elapsed());
+    }
+    drop(owner);
+}
+
+#[test]
+fn passwords_cost_what_owasp_asks() {
+    let text: toml::Table = lethe_identity::DEFAULTS.parse().unwrap();
+    let passwords = &text["identity"]["passwords"];
+    let cost = |key: &str| passwords[key].as_integer().unwrap();
+    assert_eq!((cost("memory_kib"), cost("passes"), cost("lanes")), (19 * 1_024, 2, 1));
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_for_one_account_from_one_address() {
+    let rig = Rig::with(|config| config.log_in.per_account_and_address = 3).await;
+    let owner = rig.owner("acme").await;
+    for _ in 0..3 {
+        assert_eq!(reason(rig.log_in("acme", "owner@example.com", "wrong").await), "LOG_IN_FAILED");
+    }
+    let before = rig.identity.passwords_verified();
+    let refused = rig.log_in("acme", "OWNER@example.com", PASSWORD).await.unwrap_err();
+    let failure = Failure::from_status(&refused);
+    assert_eq!((refused.code(), &*failure.reason), (tonic::Code::ResourceExhausted, "TOO_MANY_LOG_INS"));
+    assert_eq!(failure.retry_after, Some(Duration::from_secs(900)));
+    assert_eq!(rig.identity.passwords_verified(), before, "a refusal hashes nothing");
+    let elsewhere = LogInRequest {
+        tenant_slug: "acme".into(),
+        email: "owner@example.com".into(),
+        password: PASSWORD.into(),
+        ip: "198.51.100.1".into(),
+        user_agent: String::new(),
+    };
+    assert!(rig.gateway().log_in(elsewhere).await.is_ok(), "the owner himself is not locked out");
+    rig.world.clock.advance(Duration::from_secs(900));
+    assert!(rig.log_in("acme", "owner@example.com", PASSWORD).await.is_ok());
+    drop(owner);
+}
+
+#[tokio::test]
+async fn log_ins_leave_records_that_say_from_where() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    rig.world.clock.advance(Duration::from_secs(1));
+    assert!(rig.log_in("acme", "owner@example.com", "wrong").await.is_err());
+    let mine = ListLogInRecordsRequest::default();
+    let records =
+        rig.as_member(&owner.principal).list_log_in_records(mine).await.unwrap().into_inner().records;
+    assert_eq!(records.iter().map(|record| record.succeeded).collect::<Vec<_>>(), [false, true]);
+    for record in &records {
+        assert_eq!(record.member_id, owner.member.member_id);
+        let from =
+            (record.ip.as_str(), record.browser.as_str(), record.os.as_str(), record.device_type.as_str());
+        assert_eq!(from, ("203.0.113.7", "Firefox", "Linux", "desktop"));
+        assert_eq!(record.method, "password");
+    }
+    // Another member's need the right to read the audit trail.
+    let agent = rig.member(&owner, "agent@example.com", &[Role::Agent]).await;
+    let others = ListLogInRecordsRequest { member_id: owner.member.member_id.clone(), page: None };
+    assert_eq!(
+        reason(rig.as_member(&agent.principal).list_log_in_records(others.clone()).await),
+        "PERMISSION_DENIED"
+    );
+    let auditor = rig.member(&owner, "auditor@example.com", &[Role::Auditor]).await;
+    let seen = rig.as_member(&auditor.principal).list_log_in_records(others).await.unwrap();
+    assert_eq!(seen.into_inner().records.len(), 2);
+}
+
+#[tokio::test]
+async fn log_out_ends_the_session_and_may_come_twice() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    rig.as_member(&owner.principal).log_out(LogOutRequest {}).await.unwrap();
+    assert_eq!(reason(rig.authenticate(&owner.token).await), "SESSION_INVALID");
+    assert_eq!(reason(rig.as_member(&owner.principal).log_out(LogOutRequest {}).await), "SESSION_REVOKED");
+}
+
+#[tokio::test]
+async fn a_member_has_no_password_but_his_own() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    let created =
+        rig.as_member(&owner.principal).create_member(new_member("ada@example.com", &[])).await.unwrap();
+    let one_time = created.into_inner().one_time_password;
+    assert_eq!(reason(rig.log_in("acme", "owner@example.com", &one_time).await), "LOG_IN_FAILED");
+    assert_eq!(reason(rig.log_in("acme", "ada@example.com", PASSWORD).await), "LOG_IN_FAILED");
+    assert!(rig.log_in("acme", "ada@example.com", &one_time).await.is_ok());
+}

@@ -1,0 +1,14 @@
+//! identity against real PostgreSQL and NATS, through its RPCs.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![allow(clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod audit;
+mod erasure;
+mod isolation;
+mod log_in;
+mod members;
+mod revocations;
+mod rig;
+mod sessions;
+mod tenants;
