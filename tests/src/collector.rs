@@ -93,7 +93,8 @@ impl TraceService for Collector {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let text = format!("{request:?}");
-        let scopes = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+        let scopes =
+            request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
         self.keep(text, |sent| sent.spans.extend(scopes.flat_map(|scope| scope.spans)));
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -106,7 +107,8 @@ impl MetricsService for Collector {
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         let text = format!("{request:?}");
-        let scopes = request.into_inner().resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+        let scopes =
+            request.into_inner().resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
         let names = scopes.flat_map(|scope| scope.metrics).map(|metric| metric.name);
         self.keep(text, |sent| sent.metrics.extend(names));
         Ok(Response::new(ExportMetricsServiceResponse::default()))

@@ -11,8 +11,8 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use lethe::dev::{Dev, Options, Run};
-use lethe_ambient::{Clock, Entropy};
 use lethe_access::ServiceKey;
+use lethe_ambient::{Clock, Entropy};
 use lethe_servers::{Durability, free_port};
 
 use lethe_service::TelemetryConfig;
@@ -54,13 +54,16 @@ pub fn platform() -> &'static Platform {
         let folder = fresh_folder();
         let clock = Clock::shifted();
         let free = || SocketAddr::from(([127, 0, 0, 1], free_port().expect("a free port")));
-        let grpc: BTreeMap<_, _> = ["identity", "messaging", "search", "retention"].map(|name| (name, free())).into();
+        let grpc: BTreeMap<_, _> =
+            ["identity", "messaging", "search", "retention"].map(|name| (name, free())).into();
         let options = Options {
             folder: folder.clone(),
             port: 0,
             durability: Durability::Fast,
             clock: clock.clone(),
-            overrides: grpc.iter().fold("[grpc]\n".to_owned(), |text, (name, at)| text + &format!("{name} = \"{at}\"\n")),
+            overrides: grpc
+                .iter()
+                .fold("[grpc]\n".to_owned(), |text, (name, at)| text + &format!("{name} = \"{at}\"\n")),
         };
         let (started, run) = mpsc::channel();
         thread::spawn(move || {
@@ -68,7 +71,8 @@ pub fn platform() -> &'static Platform {
             runtime.block_on(async {
                 let (collector, address) = Collector::start().await;
                 let signals = TelemetryConfig { endpoint: format!("http://{address}"), ..telemetry() };
-                let _signals = lethe_service::telemetry::init(&signals, "lethe").expect("signals can be sent");
+                let _signals =
+                    lethe_service::telemetry::init(&signals, "lethe").expect("signals can be sent");
                 let dev = Dev::start(options, |_| {}).await.expect("the platform starts");
                 started.send((dev.run.clone(), collector)).expect("somebody waits for it");
                 // It runs until the process ends; its servers notice that by themselves.
@@ -88,7 +92,9 @@ fn telemetry() -> TelemetryConfig {
     }
     let often = "[telemetry]\nmetrics_interval_ms = 500\nfilter = \"error\"";
     let defaults = [lethe_service::telemetry::DEFAULTS, often];
-    lethe_service::load::<Section>(&defaults, None, std::iter::empty()).expect("the defaults are readable").telemetry
+    lethe_service::load::<Section>(&defaults, None, std::iter::empty())
+        .expect("the defaults are readable")
+        .telemetry
 }
 
 /// A folder for this process; those that killed or finished processes left behind are cleared away.

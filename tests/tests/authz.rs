@@ -5,7 +5,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use http::uri::PathAndQuery;
-use lethe_access::{Access, PRINCIPAL, Principal, PrincipalToken, PublicKeys, Revocations, Role, SERVICE_TOKEN};
+use lethe_access::{
+    Access, PRINCIPAL, Principal, PrincipalToken, PublicKeys, Revocations, Role, SERVICE_TOKEN,
+};
 use lethe_ids::{MemberId, SessionId};
 use lethe_proto::{METHODS, MethodAccess};
 use lethe_service::Failure;
@@ -152,19 +154,39 @@ async fn every_rpc_answers_each_role_and_caller_as_the_table_says() {
         let caller = Some(line.callers[0]);
         for server in servers_of(method) {
             let at = |what: &str| format!("{name} at {server}, {what}");
-            expect(at("no service"), signers.refusal(method, server, None, Some(&owner)).await, Some("SERVICE_TOKEN_MISSING"));
+            expect(
+                at("no service"),
+                signers.refusal(method, server, None, Some(&owner)).await,
+                Some("SERVICE_TOKEN_MISSING"),
+            );
             for other in CALLERS {
                 let wanted = (!line.callers.contains(&other)).then_some("CALLER_NOT_ALLOWED");
                 expect(at(other), signers.refusal(method, server, Some(other), Some(&owner)).await, wanted);
             }
             let needed = |reason: &'static str| person.then_some(reason);
-            expect(at("nobody"), signers.refusal(method, server, caller, None).await, needed("PRINCIPAL_MISSING"));
-            expect(at("expired"), signers.refusal(method, server, caller, Some(&expired)).await, needed("PRINCIPAL_EXPIRED"));
-            expect(at("forged"), signers.refusal(method, server, caller, Some(&forged)).await, needed("PRINCIPAL_INVALID"));
+            expect(
+                at("nobody"),
+                signers.refusal(method, server, caller, None).await,
+                needed("PRINCIPAL_MISSING"),
+            );
+            expect(
+                at("expired"),
+                signers.refusal(method, server, caller, Some(&expired)).await,
+                needed("PRINCIPAL_EXPIRED"),
+            );
+            expect(
+                at("forged"),
+                signers.refusal(method, server, caller, Some(&forged)).await,
+                needed("PRINCIPAL_INVALID"),
+            );
             for (letter, role) in ROLES.into_iter().filter(|_| person) {
                 let principal = signers.signed("identity", &signers.principal(role, Duration::ZERO));
                 let wanted = (!line.may.contains(letter)).then_some("PERMISSION_DENIED");
-                expect(at(&format!("{role:?}")), signers.refusal(method, server, caller, Some(&principal)).await, wanted);
+                expect(
+                    at(&format!("{role:?}")),
+                    signers.refusal(method, server, caller, Some(&principal)).await,
+                    wanted,
+                );
             }
         }
     }
@@ -187,10 +209,13 @@ async fn a_revoked_session_is_refused_by_every_service_within_a_second() {
     };
     let token = signers.signed("identity", &principal);
     let persons: Vec<_> = METHODS.iter().filter(|method| table()[&name_of(method)].may.len() > 0).collect();
-    let persons: Vec<_> = persons.into_iter().filter(|m| !["service", "anyone"].contains(&table()[&name_of(m)].may)).collect();
+    let persons: Vec<_> =
+        persons.into_iter().filter(|m| !["service", "anyone"].contains(&table()[&name_of(m)].may)).collect();
     signers.tenant.owner.delete(&format!("/v1/sessions/{}", principal.session)).await.ok();
     within(Duration::from_secs(1), "every service has heard of it", async || {
-        for method in ["identity", "messaging", "search", "retention"].map(|s| persons.iter().find(|m| servers_of(m) == [s])) {
+        for method in ["identity", "messaging", "search", "retention"]
+            .map(|s| persons.iter().find(|m| servers_of(m) == [s]))
+        {
             let method = method.expect("each service has an RPC for persons");
             let caller = Some(table()[&name_of(method)].callers[0]);
             if signers.refusal(method, servers_of(method)[0], caller, Some(&token)).await.is_none() {
@@ -241,14 +266,23 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
             let send = async |api: &Api| api.send(method.clone(), &path, &headers, Some(json!({}))).await;
             if !open {
                 let anonymous = send(&Api::anonymous(&platform.run.url)).await;
-                assert_eq!(anonymous.problem().0, 401, "{method} {path} without a session: {}", anonymous.body);
+                assert_eq!(
+                    anonymous.problem().0,
+                    401,
+                    "{method} {path} without a session: {}",
+                    anonymous.body
+                );
             }
             if template.contains('{') {
                 let answer = send(&other.owner).await;
                 let status = answer.problem().0;
                 // A body that does not fit may be refused before the id is looked at; nothing may succeed.
                 let reads = method == Method::GET || method == Method::DELETE;
-                assert!(status == 404 || (!reads && (400..=428).contains(&status)), "{method} {path}: {status} {}", answer.body);
+                assert!(
+                    status == 404 || (!reads && (400..=428).contains(&status)),
+                    "{method} {path}: {status} {}",
+                    answer.body
+                );
                 tried += 1;
             }
         }

@@ -19,13 +19,15 @@ const WITH_KEYSTORE: [&str; 3] = ["identity", "messaging", "retention"];
 /// Every database of the platform as (name for messages, service, superuser's URL).
 fn databases(platform: &Platform) -> Vec<(String, &'static str, String)> {
     let main = SERVICES.map(|s| (s.to_owned(), s, format!("{}/{s}", platform.run.admin_url)));
-    let keys = WITH_KEYSTORE.map(|s| (format!("{s} (keystore)"), s, format!("{}/{s}", platform.run.keystore_admin_url)));
+    let keys = WITH_KEYSTORE
+        .map(|s| (format!("{s} (keystore)"), s, format!("{}/{s}", platform.run.keystore_admin_url)));
     main.into_iter().chain(keys).collect()
 }
 
 /// The same database, as one of the service's roles.
 async fn as_role(platform: &Platform, url: &str, role: &str) -> PgConnection {
-    let password = std::fs::read_to_string(platform.folder.join("secrets/databases")).expect("the roles' password");
+    let password =
+        std::fs::read_to_string(platform.folder.join("secrets/databases")).expect("the roles' password");
     let host = url.split_once('@').expect("a URL with a user").1;
     let url = format!("postgres://{role}:{}@{host}", password.trim());
     PgConnection::connect(&url).await.expect("the role may log in")
@@ -68,7 +70,8 @@ async fn the_tenant_leads_every_key() {
           and exists (select from pg_attribute t where t.attrelid = c.oid and t.attname = 'tenant_id')";
     for (name, _, url) in databases(platform()) {
         let mut admin = PgConnection::connect(&url).await.expect("a database");
-        let keys: Vec<String> = sqlx::query_scalar(statement).fetch_all(&mut admin).await.expect("the catalogue");
+        let keys: Vec<String> =
+            sqlx::query_scalar(statement).fetch_all(&mut admin).await.expect("the catalogue");
         assert!(keys.is_empty(), "{name}: {keys:?}");
     }
 }
@@ -96,14 +99,20 @@ async fn a_services_role_sees_nothing_without_a_tenant_and_only_its_own_with_one
                 continue;
             }
             let count = format!("select count(*) from \"{table}\"");
-            let bare: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut app).await.expect("a count");
+            let bare: i64 =
+                sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut app).await.expect("a count");
             assert_eq!(bare, 0, "{name}: {table} shows rows without a tenant");
             let mut inside = app.begin().await.expect("a transaction");
             let tenant = uuid::Uuid::try_parse(one.id.trim_start_matches("ten_")).expect("an id");
             let set = sqlx::query("select set_config('app.tenant', $1, true)").bind(tenant.to_string());
             set.execute(&mut *inside).await.expect("the setting");
-            let foreign = format!("select count(*) filter (where tenant_id <> $1), count(*) from \"{table}\"");
-            let row = sqlx::query(AssertSqlSafe(foreign)).bind(tenant).fetch_one(&mut *inside).await.expect("counts");
+            let foreign =
+                format!("select count(*) filter (where tenant_id <> $1), count(*) from \"{table}\"");
+            let row = sqlx::query(AssertSqlSafe(foreign))
+                .bind(tenant)
+                .fetch_one(&mut *inside)
+                .await
+                .expect("counts");
             assert_eq!(row.get::<i64, _>(0), 0, "{name}: {table} shows another tenant's rows");
             seen += row.get::<i64, _>(1);
             inside.rollback().await.expect("a rollback");
@@ -128,7 +137,8 @@ async fn foreign_ids_are_not_found_by_any_route() {
         one.owner.get(&path).await.ok();
         assert_eq!(other.owner.get(&path).await.problem().0, 404, "{path}");
     }
-    let erasure = other.owner.create("/v1/erasures", "k", serde_json::json!({"contact_id": talk.contact})).await;
+    let erasure =
+        other.owner.create("/v1/erasures", "k", serde_json::json!({"contact_id": talk.contact})).await;
     assert_eq!(erasure.problem().0, 404);
 }
 
@@ -140,7 +150,8 @@ async fn the_verifiers_role_can_only_read() {
         let statement = "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where n.nspname = 'public' and c.relkind in ('r', 'p')
               and (has_table_privilege(c.oid, 'insert') or has_table_privilege(c.oid, 'update') or has_table_privilege(c.oid, 'delete'))";
-        let writable: Vec<String> = sqlx::query_scalar(statement).fetch_all(&mut verify).await.expect("the catalogue");
+        let writable: Vec<String> =
+            sqlx::query_scalar(statement).fetch_all(&mut verify).await.expect("the catalogue");
         assert!(writable.is_empty(), "{name}: {writable:?}");
     }
 }

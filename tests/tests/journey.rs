@@ -8,7 +8,8 @@ use lethe_tests::platform;
 /// Runs on a task of its own thread's runtime; the story itself fails on whatever does not hold.
 async fn tell(data: Option<&Path>) {
     let platform = platform();
-    let story = Story { folder: platform.folder.clone(), data: data.map(Path::to_owned), run: platform.run.clone() };
+    let story =
+        Story { folder: platform.folder.clone(), data: data.map(Path::to_owned), run: platform.run.clone() };
     let leftovers = demo::tell(&story).await.expect("the story holds");
     assert!(leftovers.is_clean(), "{leftovers}");
 }
@@ -22,7 +23,9 @@ async fn the_demos_story_holds_on_its_own_data() {
 async fn the_demos_story_holds_on_1500_real_conversations() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/conversations.jsonl");
     if !data.exists() {
-        println!("the real conversations of ../shared/data are missing: this journey was told on the own data alone");
+        println!(
+            "the real conversations of ../shared/data are missing: this journey was told on the own data alone"
+        );
         return;
     }
     tell(Some(&data)).await;

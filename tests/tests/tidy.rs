@@ -69,7 +69,8 @@ fn nothing_is_unfinished_or_skipped() {
         concat!("thread::", "sleep"),
     ];
     let mut found = Vec::new();
-    for (path, text) in files().iter().filter(|(path, _)| has_extension(path, &["rs", "sql", "proto", "sh"])) {
+    for (path, text) in files().iter().filter(|(path, _)| has_extension(path, &["rs", "sql", "proto", "sh"]))
+    {
         for (number, line) in text.lines().enumerate() {
             for word in words.iter().filter(|word| line.contains(**word)) {
                 found.push(format!("{}:{} {word}", path.display(), number + 1));
@@ -95,7 +96,9 @@ fn every_dependency_says_what_it_is_for() {
 #[test]
 fn members_take_versions_from_the_workspace() {
     let mut found = Vec::new();
-    for (path, text) in files().iter().filter(|(path, _)| path.ends_with("Cargo.toml") && path.components().count() > 1) {
+    for (path, text) in
+        files().iter().filter(|(path, _)| path.ends_with("Cargo.toml") && path.components().count() > 1)
+    {
         for line in text.lines().filter(|line| line.contains("version = \"") && !line.contains("workspace")) {
             found.push(format!("{}: {line}", path.display()));
         }
@@ -124,7 +127,12 @@ fn every_crate_and_service_explains_itself() {
 
 #[test]
 fn the_clone_stands_alone() {
-    let hosts = [concat!("crates", ".io/api"), concat!("pypi", ".org"), concat!("registry.", "npmjs"), concat!("/wo", "rk/")];
+    let hosts = [
+        concat!("crates", ".io/api"),
+        concat!("pypi", ".org"),
+        concat!("registry.", "npmjs"),
+        concat!("/wo", "rk/"),
+    ];
     let mut found = Vec::new();
     for (path, text) in files().iter().filter(|(path, _)| !path.ends_with("Cargo.lock")) {
         for (number, line) in text.lines().enumerate() {
@@ -143,7 +151,8 @@ fn every_applied_table_is_protected_in_its_migration() {
         for table in text.lines().filter_map(|line| line.strip_prefix("create table ")) {
             let name = table.split([' ', '(']).next().unwrap_or_default();
             let partition = table.contains(" partition of ");
-            let said = text.contains(&format!("protect('{name}'")) || text.contains(&format!("-- no tenant: {name}"));
+            let said = text.contains(&format!("protect('{name}'"))
+                || text.contains(&format!("-- no tenant: {name}"));
             if !partition && !said {
                 open.push(format!("{}: {name}", path.display()));
             }

@@ -79,12 +79,14 @@ fn hide_secrets(table: &mut toml::Table) {
     for (key, value) in table.iter_mut() {
         match value {
             toml::Value::Table(inner) if key == "seeds" => {
-                for seed in inner.values_mut().filter(|seed| seed.is_str()) {
+                for (_, seed) in inner.iter_mut().filter(|(_, seed)| seed.is_str()) {
                     *seed = "…".into();
                 }
             }
             toml::Value::Table(inner) => hide_secrets(inner),
-            toml::Value::String(text) if ["password", "cursor_key", "certificate_seed"].contains(&key.as_str()) => {
+            toml::Value::String(text)
+                if ["password", "cursor_key", "signing_key"].contains(&key.as_str()) =>
+            {
                 *text = "…".into();
             }
             _ => {}
@@ -117,7 +119,12 @@ impl Config {
         for name in self.access.seeds.keys() {
             self.key(name)?;
         }
-        for (name, _) in self.grpc.iter().map(|(n, a)| (n, a.to_string())).chain(self.peers.clone().iter().map(|(n, u)| (n, u.clone()))) {
+        for (name, _) in self
+            .grpc
+            .iter()
+            .map(|(n, a)| (n, a.to_string()))
+            .chain(self.peers.clone().iter().map(|(n, u)| (n, u.clone())))
+        {
             ensure!(SERVICES.contains(&name.as_str()), "{name} is no service: {}", SERVICES.join(", "));
         }
         let [main, keystores] = [false, true].map(|keystore| {
@@ -132,7 +139,8 @@ impl Config {
 
     /// The key that `service` signs with.
     pub(crate) fn key(&self, service: &str) -> anyhow::Result<ServiceKey> {
-        let seed = self.access.seeds.get(service).with_context(|| format!("access.seeds.{service} is missing"))?;
+        let seed =
+            self.access.seeds.get(service).with_context(|| format!("access.seeds.{service} is missing"))?;
         let seed = key_bytes(seed.expose()).with_context(|| format!("access.seeds.{service}"))?;
         ServiceKey::from_seed(&seed).with_context(|| format!("access.seeds.{service}"))
     }

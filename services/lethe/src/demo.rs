@@ -9,7 +9,7 @@ mod proof;
 
 use std::{
     fmt::Write as _,
-    path::{Path, PathBuf}, 
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -25,7 +25,7 @@ use crate::{
 };
 use client::{Client, text};
 use person::Erased;
-pub use proof::{Leftovers, search_leftovers};
+pub use proof::{Leftovers, search_leftovers, subjects};
 
 /// How long an erasure may take until it is certified.
 const CERTIFIED_WITHIN: Duration = Duration::from_secs(60);
@@ -77,12 +77,16 @@ pub async fn tell(story: &Story) -> anyhow::Result<Leftovers> {
     load::conversations(&[(&north, for_north), (&south, for_south)], &nonce).await?;
 
     title("3. One person writes, in several scripts");
-    let erased = Erased::write(&north, &nonce, &entropy).await?;
+    let erased = Erased::write(&north, run, &nonce, &entropy).await?;
     say(&format!("{} is contact {} and wrote {} messages", erased.name, erased.contact, erased.messages));
     let started = clock.millis();
     let found = north.post("/v1/search/messages", erased.search()).await?;
     let took = clock.millis() - started;
-    say(&format!("searched for “{}”: {} found, {took} ms after the last message was accepted", erased.word, count(&found)));
+    say(&format!(
+        "searched for “{}”: {} found, {took} ms after the last message was accepted",
+        erased.word,
+        count(&found)
+    ));
     if count(&found) == 0 || took > 2_000 {
         bail!("the message was not found within two seconds");
     }
@@ -108,10 +112,16 @@ pub async fn tell(story: &Story) -> anyhow::Result<Leftovers> {
     let statement = lethe_retention::certificate::verify(&certificate, &keys)?;
     let kept = keep(folder, &erasure, &certificate, &keys)?;
     say(&lethe_retention::certificate::explain(&statement));
-    say(&format!("kept as {}; check it yourself: lethe verify {} --keys {}", kept.0.display(), kept.0.display(), kept.1.display()));
+    say(&format!(
+        "kept as {}; check it yourself: lethe verify {} --keys {}",
+        kept.0.display(),
+        kept.0.display(),
+        kept.1.display()
+    ));
 
     title("6. Every store's files are searched");
-    let leftovers = search_leftovers(&folder.canonicalize()?, run, &erased.tokens, &erased.contact, say).await?;
+    let leftovers =
+        search_leftovers(&folder.canonicalize()?, run, &erased.tokens, &erased.subjects, say).await?;
     say(&leftovers.to_string());
     Ok(leftovers)
 }
@@ -130,7 +140,9 @@ async fn sign_in(folder: &Path, run: &Run, slug: &str, entropy: &Entropy) -> any
 /// Requests, confirms and waits; answers the erasure's id and its certificate.
 async fn erase(client: &Client, erased: &Erased, clock: &Clock) -> anyhow::Result<(String, Vec<u8>)> {
     let started = clock.millis();
-    let requested = client.create("/v1/erasures", &format!("erase-{}", erased.contact), json!({"contact_id": erased.contact})).await?;
+    let requested = client
+        .create("/v1/erasures", &format!("erase-{}", erased.contact), json!({"contact_id": erased.contact}))
+        .await?;
     let erasure = text(&requested["erasure"], "erasure_id")?;
     say(&format!("{erasure} is due by {}; counted:", requested["erasure"]["due_at"].as_str().unwrap_or("?")));
     say(&tallies(&requested["erasure"]["tallies"]));

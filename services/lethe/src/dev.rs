@@ -106,7 +106,7 @@ impl Dev {
         let Options { folder, port, durability, clock, overrides } = options;
         let folder = Folder::claim(&folder)?;
         let entropy = Entropy::system();
-        let home = Home::in_folder(&folder, &entropy)?;
+        let home = Home::in_folder(&folder, &clock, &entropy)?;
         let fresh = !folder.path("postgres/data/PG_VERSION").exists();
         say(if fresh {
             "making two PostgreSQL instances and a NATS server, this takes some seconds"
@@ -123,7 +123,8 @@ impl Dev {
         say("starting the services");
         let platform = platform::start(config, clock, entropy).await.map_err(|error| {
             if port_is_taken(&error) {
-                error.context(format!("port {port} is in use: say `lethe dev --port 0`, or stop what uses it"))
+                error
+                    .context(format!("port {port} is in use: say `lethe dev --port 0`, or stop what uses it"))
             } else {
                 error
             }
@@ -186,7 +187,11 @@ fn port_is_taken(error: &anyhow::Error) -> bool {
 ///
 /// # Errors
 /// When the slug is taken or a store is away.
-pub async fn create_tenant(file: &std::path::Path, slug: &str, owner_email: &str) -> anyhow::Result<(String, String)> {
+pub async fn create_tenant(
+    file: &std::path::Path,
+    slug: &str,
+    owner_email: &str,
+) -> anyhow::Result<(String, String)> {
     let request = CreateTenantRequest {
         slug: slug.into(),
         name: slug.into(),

@@ -51,10 +51,15 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> anyhow::Re
 ///
 /// # Errors
 /// Whatever keeps one of them from starting.
-pub async fn start_some(config: Config, names: &[&str], clock: Clock, entropy: Entropy) -> anyhow::Result<Running> {
+pub async fn start_some(
+    config: Config,
+    names: &[&str],
+    clock: Clock,
+    entropy: Entropy,
+) -> anyhow::Result<Running> {
     config.check()?;
     // Bound before anything is built, so that a port in use is said at once.
-    let listener = match names.contains(&lethe_gateway::NAME) {
+    let mut listener = match names.contains(&lethe_gateway::NAME) {
         true => Some(TcpListener::bind(config.gateway.listen).await.context("the gateway cannot listen")?),
         false => None,
     };
@@ -67,14 +72,23 @@ pub async fn start_some(config: Config, names: &[&str], clock: Clock, entropy: E
     let operator = Peers::new(access(OPERATOR, Revocations::new())?, transports.clone());
     // One memory of what was revoked serves the process; identity has its own, fed from its database.
     let revocations = Revocations::new();
-    if let Some(name) = SERVICES.into_iter().find(|name| names.contains(name) && *name != lethe_identity::NAME) {
+    if let Some(name) =
+        SERVICES.into_iter().find(|name| names.contains(name) && *name != lethe_identity::NAME)
+    {
         let access = access(name, revocations.clone())?;
         let peers = Peers::new(access.clone(), transports.clone());
-        let context = CallContext { principal: None, deadline: None, request_id: "revocations".into(), trace: None };
+        let context =
+            CallContext { principal: None, deadline: None, request_id: "revocations".into(), trace: None };
         let identity = RemoteIdentity::new(peers.client(lethe_identity::NAME, &context), access);
         tasks.spawn("revocations", identity.feed(tasks.clone()));
     }
-    let mut running = Running { servers: Vec::new(), gateway: None, operator, entropy: entropy.clone(), tasks: tasks.clone() };
+    let mut running = Running {
+        servers: Vec::new(),
+        gateway: None,
+        operator,
+        entropy: entropy.clone(),
+        tasks: tasks.clone(),
+    };
     for name in SERVICES.into_iter().filter(|name| names.contains(name)) {
         let own = if name == lethe_identity::NAME { Revocations::new() } else { revocations.clone() };
         let access = access(name, own)?;
@@ -86,15 +100,18 @@ pub async fn start_some(config: Config, names: &[&str], clock: Clock, entropy: E
             nats: Nats::connect(name, &config.nats).await?,
             access,
         };
-        let mut parts = build(name, &config, env.clone()).await.with_context(|| format!("{name} cannot start"))?;
+        let mut parts =
+            build(name, &config, env.clone()).await.with_context(|| format!("{name} cannot start"))?;
         let http = parts.http.take();
         let server = Server::start(parts, &env, &config.server, incoming.remove(name))?;
         if let Some(address) = config.grpc.get(name) {
             server.listen(*address).await.with_context(|| format!("{name} cannot listen on {address}"))?;
         }
         running.servers.push(server);
-        if let (Some(router), Some(listener)) = (http, &listener) {
-            let _ = (router, listener);
+        if let Some(router) = http
+            && let Some(listener) = listener.take()
+        {
+            running.gateway = Some(lethe_gateway::serve(listener, router, &config.gateway, &tasks)?);
         }
     }
     Ok(running)
@@ -113,7 +130,10 @@ async fn build(name: &str, config: &Config, env: Env) -> Result<Parts, BuildErro
 type Transports = Vec<(String, Transport)>;
 
 /// How each service is reached: in this process, or where the configuration says.
-fn transports(config: &Config, names: &[&str]) -> anyhow::Result<(Transports, BTreeMap<&'static str, Incoming>)> {
+fn transports(
+    config: &Config,
+    names: &[&str],
+) -> anyhow::Result<(Transports, BTreeMap<&'static str, Incoming>)> {
     let (mut transports, mut incoming) = (Vec::new(), BTreeMap::new());
     for name in SERVICES {
         if names.contains(&name) {
@@ -121,7 +141,8 @@ fn transports(config: &Config, names: &[&str]) -> anyhow::Result<(Transports, BT
             transports.push((name.to_owned(), Transport::Pipe(pipe)));
             incoming.insert(name, end);
         } else if let Some(url) = config.peers.get(name) {
-            let endpoint = Endpoint::from_shared(url.clone()).with_context(|| format!("peers.{name} is no URL"))?;
+            let endpoint =
+                Endpoint::from_shared(url.clone()).with_context(|| format!("peers.{name} is no URL"))?;
             transports.push((name.to_owned(), Transport::Network(endpoint.connect_lazy())));
         }
     }

@@ -45,7 +45,9 @@ fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static str>> {
     let known = |name: &String| SERVICES.into_iter().find(|service| service == name);
     names
         .iter()
-        .map(|name| known(name).with_context(|| format!("{name} is no service: all, {}", SERVICES.join(", "))))
+        .map(|name| {
+            known(name).with_context(|| format!("{name} is no service: all, {}", SERVICES.join(", ")))
+        })
         .collect()
 }
 
@@ -86,7 +88,8 @@ pub(crate) async fn wait_until_ready(url: &str, limit: Duration) -> anyhow::Resu
 
 /// `lethe healthcheck`: whether the process lives, which depends on no store.
 pub(crate) async fn healthcheck(probe: &cli::Probe) -> anyhow::Result<()> {
-    let asked = reqwest::Client::new().get(format!("{}/livez", probe.url)).timeout(Duration::from_secs(3)).send();
+    let asked =
+        reqwest::Client::new().get(format!("{}/livez", probe.url)).timeout(Duration::from_secs(3)).send();
     let answer = asked.await.context("nobody answers")?;
     if answer.status().is_success() { Ok(()) } else { bail!("{} answers {}", probe.url, answer.status()) }
 }

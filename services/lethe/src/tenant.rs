@@ -1,7 +1,9 @@
 //! Tenants from the operator's side: `lethe tenant create`, and the demo tenants.
 
 use lethe_ambient::{Clock, Entropy};
-use lethe_proto::identity::{CreateTenantRequest, CreateTenantResponse, identity_service_client::IdentityServiceClient};
+use lethe_proto::identity::{
+    CreateTenantRequest, CreateTenantResponse, identity_service_client::IdentityServiceClient,
+};
 use lethe_service::Failure;
 
 use crate::{
@@ -30,8 +32,12 @@ pub(crate) async fn create(config: Config, create: cli::TenantCreate) -> anyhow:
 
 /// Makes a tenant with an identity service of this process's own, on the configured stores: whoever can read the
 /// configuration's secrets is the operator. Works beside a running platform.
-pub(crate) async fn by_operator(config: Config, request: CreateTenantRequest) -> anyhow::Result<CreateTenantResponse> {
-    let identity = platform::start_some(config, &[lethe_identity::NAME], Clock::system(), Entropy::system()).await?;
+pub(crate) async fn by_operator(
+    config: Config,
+    request: CreateTenantRequest,
+) -> anyhow::Result<CreateTenantResponse> {
+    let identity =
+        platform::start_some(config, &[lethe_identity::NAME], Clock::system(), Entropy::system()).await?;
     let made = ask(&identity, request).await;
     identity.stop().await?;
     made

@@ -10,9 +10,13 @@ use crate::cli;
 /// Says in plain words what the certificate attests and what lingers until when; exit code 1 when it does not hold.
 #[allow(clippy::print_stdout, reason = "the answer goes to standard output")]
 pub(crate) fn run(options: &cli::Verify) -> anyhow::Result<ExitCode> {
-    let envelope = fs::read(&options.file).with_context(|| format!("cannot read {}", options.file.display()))?;
+    let envelope =
+        fs::read(&options.file).with_context(|| format!("cannot read {}", options.file.display()))?;
     let keys = fs::read(&options.keys).with_context(|| {
-        format!("cannot read {}: save /.well-known/lethe-keys.json there, or name it with --keys", options.keys.display())
+        format!(
+            "cannot read {}: save /.well-known/lethe-keys.json there, or name it with --keys",
+            options.keys.display()
+        )
     })?;
     match certificate::verify(&envelope, &keys) {
         Ok(statement) => {

@@ -33,7 +33,8 @@ pub(in super::super) async fn id_08_sessions_expire_are_listed_and_revoked_at_on
     let mut database = PgConnection::connect(&url).await.expect("identity's database");
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &secret);
     let whole = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, here.token.as_bytes());
-    let rows = sqlx::query("select row_to_json(s)::text as row from sessions s").fetch_all(&mut database).await;
+    let rows =
+        sqlx::query("select row_to_json(s)::text as row from sessions s").fetch_all(&mut database).await;
     let rows: Vec<String> = rows.expect("sessions").iter().map(|row| row.get("row")).collect();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert!(rows.iter().any(|row| row.contains(&hex(hash.as_ref())) || row.contains(&hex(whole.as_ref()))));
@@ -44,7 +45,8 @@ pub(in super::super) async fn id_08_sessions_expire_are_listed_and_revoked_at_on
     let sessions = listed["sessions"].as_array().expect("a list").clone();
     assert_eq!(sessions.iter().filter(|session| session["current"] == json!(true)).count(), 1);
     let elsewhere = there.get("/v1/sessions").await.ok()["sessions"].as_array().expect("a list").clone();
-    let there_id = elsewhere.iter().find(|s| s["current"] == json!(true)).expect("its own")["session_id"].clone();
+    let there_id =
+        elsewhere.iter().find(|s| s["current"] == json!(true)).expect("its own")["session_id"].clone();
     let there_id = there_id.as_str().expect("an id").to_owned();
 
     // Revoked from elsewhere: refused everywhere within a second, though its principal was cached a moment ago.
@@ -65,15 +67,17 @@ pub(in super::super) async fn id_08_sessions_expire_are_listed_and_revoked_at_on
     let by_cookie = Api::anonymous(&platform.run.url);
     let own = by_cookie.send(reqwest::Method::GET, "/v1/self", &[("cookie", &pair)], None).await;
     assert_eq!(own.status, 200);
-    let forged = [("cookie", pair.as_str()), ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")];
+    let forged =
+        [("cookie", pair.as_str()), ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")];
     let forged = by_cookie.send(reqwest::Method::DELETE, "/v1/sessions/current", &forged, None).await;
     assert_eq!(forged.status, 403);
 
     // Expired by itself.
-    let expires: String = sqlx::query_scalar("select min(expires_at)::text from sessions where expires_at > now()")
-        .fetch_one(&mut database)
-        .await
-        .expect("an expiry");
+    let expires: String =
+        sqlx::query_scalar("select min(expires_at)::text from sessions where expires_at > now()")
+            .fetch_one(&mut database)
+            .await
+            .expect("an expiry");
     assert!(!expires.is_empty());
     sqlx::query("update sessions set expires_at = now() - interval '1 second' where session_id = $1")
         .bind(uuid_of(&own_session(&here).await))
@@ -89,7 +93,8 @@ pub(in super::super) async fn id_08_sessions_expire_are_listed_and_revoked_at_on
 
 async fn own_session(api: &Api) -> String {
     let listed = api.get("/v1/sessions").await.ok();
-    let own = listed["sessions"].as_array().expect("a list").iter().find(|s| s["current"] == json!(true)).cloned();
+    let own =
+        listed["sessions"].as_array().expect("a list").iter().find(|s| s["current"] == json!(true)).cloned();
     own.expect("its own")["session_id"].as_str().expect("an id").to_owned()
 }
 

@@ -47,7 +47,11 @@ pub(in super::super) async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_
     tenant.owner.patch(&path, &etag, json!({"phone": phone})).await.ok();
     tenant.owner.put(&format!("{path}/opt-out"), json!({})).await.ok();
     assert_eq!(talk.send("Hello").await.problem(), (409, "CONTACT_OPTED_OUT"));
-    let twin = tenant.owner.create("/v1/contacts", &platform().nonce(), json!({"name": "Twin", "phone": phone})).await.ok();
+    let twin = tenant
+        .owner
+        .create("/v1/contacts", &platform().nonce(), json!({"name": "Twin", "phone": phone}))
+        .await
+        .ok();
     assert_eq!(twin["opted_out"], json!(true));
     tenant.owner.send(Method::DELETE, &format!("{path}/opt-out"), &[], None).await.ok();
     talk.send("Hello again").await.ok();

@@ -12,21 +12,33 @@ pub(in super::super) async fn pl_04_one_request_is_followed_through_every_servic
     let tenant = platform.tenant().await;
     let talk = Talk::begin(&tenant.owner, "live_chat").await;
     let canary = format!("zq{}", platform.nonce());
-    let trace_id = format!("{:0>32}", uuid::Uuid::from_u128(u128::from_str_radix(&platform.nonce(), 16).expect("hex")).simple());
+    let trace_id = format!(
+        "{:0>32}",
+        uuid::Uuid::from_u128(u128::from_str_radix(&platform.nonce(), 16).expect("hex")).simple()
+    );
     let parent = format!("00-{trace_id}-00f067aa0ba902b7-01");
     let nonce = platform.nonce();
     let headers = [("traceparent", parent.as_str()), ("idempotency-key", nonce.as_str())];
     let path = format!("/v1/conversations/{}/inbound-messages", talk.conversation);
-    tenant.owner.send(Method::POST, &path, &headers, Some(json!({"text": format!("secret {canary}")}))).await.ok();
+    tenant
+        .owner
+        .send(Method::POST, &path, &headers, Some(json!({"text": format!("secret {canary}")})))
+        .await
+        .ok();
 
     let wanted = ["gateway", "messaging.receive_message", "search"];
-    within(Duration::from_secs(15), "spans of gateway, messaging, bus and search share the trace", async || {
-        let spans = platform.collector.spans(&trace_id);
-        wanted.iter().all(|name| spans.iter().any(|span| span.contains(name)))
-            && spans.iter().any(|span| span.contains("publish") || span.contains("consume"))
-    })
+    within(
+        Duration::from_secs(15),
+        "spans of gateway, messaging, bus and search share the trace",
+        async || {
+            let spans = platform.collector.spans(&trace_id);
+            wanted.iter().all(|name| spans.iter().any(|span| span.contains(name)))
+                && spans.iter().any(|span| span.contains("publish") || span.contains("consume"))
+        },
+    )
     .await;
-    within(Duration::from_secs(15), "metrics arrive", async || !platform.collector.metrics().is_empty()).await;
+    within(Duration::from_secs(15), "metrics arrive", async || !platform.collector.metrics().is_empty())
+        .await;
     assert!(!platform.collector.holds(&canary), "a text stands in a signal");
     assert!(!platform.collector.holds(&talk.email), "an address stands in a signal");
     assert!(!platform.collector.holds(&talk.contact), "a contact's id stands in a signal");

@@ -14,7 +14,13 @@ pub(crate) struct Client {
 
 impl Client {
     /// Signs in; a one-time password is changed at once.
-    pub(crate) async fn log_in(url: &str, tenant: &str, email: &str, password: &str, own_password: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn log_in(
+        url: &str,
+        tenant: &str,
+        email: &str,
+        password: &str,
+        own_password: &str,
+    ) -> anyhow::Result<Self> {
         let http = reqwest::Client::new();
         let mut client = Self { http, url: url.to_owned(), token: String::new() };
         let log_in = |password: &str| json!({"tenant": tenant, "email": email, "password": password});
@@ -60,7 +66,13 @@ impl Client {
         if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
     }
 
-    async fn send(&self, method: Method, path: &str, key: Option<&str>, body: Option<Value>) -> anyhow::Result<Value> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
         let mut request = self.request(method.clone(), path);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);

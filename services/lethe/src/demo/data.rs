@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_conversation_is_named() {
-        let error = read("{\"id\":\"a\",\"turns\":[]}\n{\"id\":1}\n".as_bytes(), "x").expect_err("line 2 is wrong");
+        let error =
+            read("{\"id\":\"a\",\"turns\":[]}\n{\"id\":1}\n".as_bytes(), "x").expect_err("line 2 is wrong");
         assert!(format!("{error:#}").contains("x, line 2"));
         assert!(read("".as_bytes(), "x").is_err());
     }

@@ -2,9 +2,14 @@
 //! so that whatever is left of the person can be recognised.
 
 use lethe_ambient::Entropy;
+use lethe_ids::SubjectId;
 use serde_json::{Value, json};
 
-use super::client::{Client, text};
+use super::{
+    client::{Client, text},
+    proof,
+};
+use crate::dev::Run;
 
 /// Messages of the person, `{}` is where a token stands.
 const MESSAGES: [&str; 6] = [
@@ -26,13 +31,20 @@ pub(crate) struct Erased {
     /// A word of one of the messages, found by search before the erasure.
     pub(crate) word: String,
     /// Everything that must not be found anywhere afterwards.
-    pub(crate) tokens: Vec<String>,
+    pub(crate) tokens: Vec<(&'static str, String)>,
+    /// What their sealed values are recognised by.
+    pub(crate) subjects: Vec<SubjectId>,
     seq: u64,
 }
 
 impl Erased {
     /// Makes the contact and writes the messages.
-    pub(crate) async fn write(client: &Client, nonce: &str, entropy: &Entropy) -> anyhow::Result<Self> {
+    pub(crate) async fn write(
+        client: &Client,
+        run: &Run,
+        nonce: &str,
+        entropy: &Entropy,
+    ) -> anyhow::Result<Self> {
         let token = || format!("zq{}", entropy.uuid4().simple());
         let digits = u64::from_be_bytes(entropy.bytes()) % 10_000_000;
         let (name, company, address, tag, field) = (token(), token(), token(), token(), token());
@@ -42,11 +54,20 @@ impl Erased {
             "name": name, "phone": phone, "email": email, "company": company, "address": address,
             "tags": [tag], "custom_fields": {"loyalty_card": field},
         });
-        let contact = text(&client.create("/v1/contacts", &format!("{nonce}-person"), profile).await?, "contact_id")?;
+        let contact =
+            text(&client.create("/v1/contacts", &format!("{nonce}-person"), profile).await?, "contact_id")?;
         let opened = json!({"contact_id": contact, "channel": "whatsapp"});
         let conversation = client.create("/v1/conversations", &format!("{nonce}-thread"), opened).await?;
         let conversation = text(&conversation, "conversation_id")?;
-        let mut tokens = vec![name.clone(), phone, email, company, address, tag, field];
+        let mut tokens = vec![
+            ("name", name.clone()),
+            ("phone", phone),
+            ("e-mail address", email),
+            ("company", company),
+            ("address", address),
+            ("tag", tag),
+            ("custom field", field),
+        ];
         let (mut word, mut seq, mut last_message) = (String::new(), 0, String::new());
         for (number, message) in MESSAGES.iter().enumerate() {
             word = token();
@@ -56,9 +77,20 @@ impl Erased {
             let accepted = client.create(&path, &format!("{nonce}-word-{number}"), body).await?;
             seq = accepted["seq"].as_u64().unwrap_or_default();
             last_message = text(&accepted, "message_id")?;
-            tokens.push(word.clone());
+            tokens.push(("message", word.clone()));
         }
-        Ok(Self { contact, conversation, last_message, name, messages: MESSAGES.len(), word, tokens, seq })
+        let subjects = proof::subjects(run, &contact).await?;
+        Ok(Self {
+            contact,
+            conversation,
+            last_message,
+            name,
+            messages: MESSAGES.len(),
+            word,
+            tokens,
+            subjects,
+            seq,
+        })
     }
 
     /// A search for the last message that waits until it can be found.

@@ -5,14 +5,19 @@ use std::{fs, net::SocketAddr, path::Path};
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use lethe_access::ServiceKey;
-use lethe_ambient::Entropy;
+use lethe_ambient::{Clock, Entropy};
+use lethe_retention::certificate::generate_key;
 
 use super::{Folder, Stores};
 use crate::platform::SERVICES;
 
 /// Random texts of 32 bytes, one a file: the servers' passwords, the services' signing seeds, the gateway's cursor key,
-/// the certificates' signing seed, and the demo owner's password.
-const SECRETS: [&str; 7] = ["postgres", "keystore", "nats", "databases", "cursor-key", "certificate-seed", "owner"];
+/// and the demo owner's password.
+const SECRETS: [&str; 6] = ["postgres", "keystore", "nats", "databases", "cursor-key", "owner"];
+/// The private key that certificates are signed with, a file of retention's own format.
+const CERTIFICATE_KEY: &str = "certificate-key.json";
+/// How long that key signs.
+const CERTIFICATE_KEY_LIFE: time::Duration = time::Duration::days(2 * 365);
 
 /// Where they are.
 pub(crate) struct Home<'a> {
@@ -21,7 +26,7 @@ pub(crate) struct Home<'a> {
 
 impl<'a> Home<'a> {
     /// Makes what is missing.
-    pub(crate) fn in_folder(folder: &'a Folder, entropy: &Entropy) -> anyhow::Result<Self> {
+    pub(crate) fn in_folder(folder: &'a Folder, clock: &Clock, entropy: &Entropy) -> anyhow::Result<Self> {
         fs::create_dir_all(folder.path("secrets"))?;
         let seeds = SERVICES.iter().chain(["operator"].iter()).map(|service| seed_name(service));
         for name in SECRETS.iter().map(|name| (*name).to_owned()).chain(seeds) {
@@ -29,6 +34,12 @@ impl<'a> Home<'a> {
             if !folder.path(&file).exists() {
                 folder.write_private(&file, URL_SAFE_NO_PAD.encode(entropy.bytes::<32>()).as_bytes())?;
             }
+        }
+        if !folder.path(&secret_file(CERTIFICATE_KEY)).exists() {
+            // From an hour ago, so that a clock that is set back a little does not keep it from signing.
+            let from = clock.now() - time::Duration::hours(1);
+            let key = generate_key(entropy, from, from + CERTIFICATE_KEY_LIFE)?;
+            folder.write_private(&secret_file(CERTIFICATE_KEY), key.expose().as_bytes())?;
         }
         Ok(Self { folder })
     }
@@ -45,32 +56,44 @@ impl<'a> Home<'a> {
     }
 
     /// Writes `lethe.toml`: the addresses of the stores as they run now, and where the secrets are.
-    pub(crate) fn write_config(&self, file: &Path, stores: &Stores, http: SocketAddr, overrides: &str) -> anyhow::Result<()> {
+    pub(crate) fn write_config(
+        &self,
+        file: &Path,
+        stores: &Stores,
+        http: SocketAddr,
+        overrides: &str,
+    ) -> anyhow::Result<()> {
         let [main, keystore, nats] = stores.addresses();
         let path = |name: &str| toml::Value::String(self.folder.path(name).display().to_string());
         let secret = |name: &str| path(&secret_file(name));
-        let (nats_password, databases) = (secret("nats"), secret("databases"));
         let mut text = format!(
             "# Written by `lethe dev` at each start.\n\
-             [nats]\nurl = \"{nats}\"\nuser = \"{}\"\npassword_file = {nats_password}\n\n\
+             [nats]\nurl = \"{nats}\"\nuser = \"{}\"\npassword_file = {}\n\n\
              [gateway]\nlisten = \"{http}\"\ncursor_key_file = {}\n\n\
              [search]\nindex_dir = {}\n\n\
              [identity]\ndevelopment = true\n\n\
-             [retention]\nledger_dir = {}\ncertificate_seed_file = {}\n\n",
+             [retention.ledger]\npath = {}\n\n\
+             [retention.certificate]\nsigning_key_file = {}\n\n",
             stores.nats_user(),
+            secret("nats"),
             secret("cursor-key"),
             path("index"),
             path("ledger"),
-            secret("certificate-seed"),
+            secret(CERTIFICATE_KEY),
         );
+        let databases = secret("databases");
         for service in ["identity", "messaging", "search", "retention"] {
-            text += &format!("[{service}.database]\nurl = \"{main}/{service}\"\npassword_file = {databases}\n\n");
+            text +=
+                &format!("[{service}.database]\nurl = \"{main}/{service}\"\npassword_file = {databases}\n\n");
         }
         for service in ["identity", "messaging", "retention"] {
-            text += &format!("[{service}.keystore]\nurl = \"{keystore}/{service}\"\npassword_file = {databases}\n\n");
-            text += &format!("[{service}.kms]\ndir = {}\n\n", path(&format!("kms/{service}")));
+            text += &format!(
+                "[{service}.keystore]\nurl = \"{keystore}/{service}\"\npassword_file = {databases}\n\n"
+            );
+            text += &format!("[{service}.kms]\ndirectory = {}\n\n", path("kms"));
         }
-        let (mut seeds, mut public) = (String::from("[access.seeds]\n"), String::from("[access.public_keys]\n"));
+        let (mut seeds, mut public) =
+            (String::from("[access.seeds]\n"), String::from("[access.public_keys]\n"));
         for service in SERVICES.iter().chain(["operator"].iter()) {
             seeds += &format!("{service}_file = {}\n", secret(&seed_name(service)));
             public += &format!("{service} = \"{}\"\n", self.public_key(service)?);

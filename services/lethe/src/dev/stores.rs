@@ -17,15 +17,21 @@ pub(crate) struct Stores {
 
 impl Stores {
     /// Starts all three at once, on free ports of loopback.
-    pub(crate) async fn start(folder: &Folder, home: &Home<'_>, durability: Durability) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        folder: &Folder,
+        home: &Home<'_>,
+        durability: Durability,
+    ) -> anyhow::Result<Self> {
         let programs = Programs::find()?;
         let postgres = async |name: &str| {
             let password = home.secret(name)?;
-            let started = Postgres::start(&programs, &folder.path(name), free_port()?, &password, durability);
+            let folder = folder.path(name);
+            let started = Postgres::start(&programs, &folder, free_port()?, &password, durability);
             started.await.map_err(anyhow::Error::new)
         };
         let nats = async {
-            let started = Nats::start(&programs, &folder.path("nats"), free_port()?, &home.secret("nats")?).await;
+            let (folder, password) = (folder.path("nats"), home.secret("nats")?);
+            let started = Nats::start(&programs, &folder, free_port()?, &password).await;
             started.map_err(anyhow::Error::new)
         };
         let (main, keystore, nats) = tokio::try_join!(postgres("postgres"), postgres("keystore"), nats)?;
