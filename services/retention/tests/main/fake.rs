@@ -12,6 +12,7 @@ use lethe_proto::erasure::{
     participant_service_server::{ParticipantService, ParticipantServiceServer},
 };
 use lethe_service::{Parts, timestamp};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 type Hook = Arc<dyn Fn(&str, &Scope) + Send + Sync>;
@@ -33,8 +34,8 @@ pub(crate) struct Part {
     pub(crate) messages: u64,
     /// Refuses so many calls, whichever they are, with these reasons.
     pub(crate) refusals: VecDeque<Status>,
-    /// Never answers.
-    pub(crate) hangs: bool,
+    /// Answers only as often as the test permits.
+    pub(crate) gate: Option<Arc<Semaphore>>,
     /// How many times VerifyAbsent still finds something.
     pub(crate) finds: u32,
     /// What VerifyAbsent says instead of the truth.
@@ -53,7 +54,7 @@ impl Fake {
             known: name == "messaging",
             messages: 3,
             refusals: VecDeque::new(),
-            hangs: false,
+            gate: None,
             finds: 0,
             findings: None,
             digest: vec![7; 32],
@@ -80,16 +81,16 @@ impl Fake {
     async fn asked(&self, rpc: &str, scope: Option<&Scope>, key: Option<&[u8]>) -> Result<(), Status> {
         let scope = scope.expect("every call has a scope");
         self.calls.lock().expect("no test panics in here").push(format!("{}.{rpc}", self.name));
-        let (hook, refusal, hangs) = {
+        let (hook, refusal, gate) = {
             let mut part = self.part();
             part.census_keys.extend(key.map(<[u8]>::to_vec));
-            (part.hook.clone(), part.refusals.pop_front(), part.hangs)
+            (part.hook.clone(), part.refusals.pop_front(), part.gate.clone())
         };
         if let Some(hook) = hook {
             hook(rpc, scope);
         }
-        if hangs {
-            std::future::pending::<()>().await;
+        if let Some(gate) = gate {
+            gate.acquire().await.expect("nobody closes it").forget();
         }
         refusal.map_or(Ok(()), Err)
     }

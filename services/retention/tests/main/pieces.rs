@@ -1,12 +1,14 @@
 //! The saga in pieces: killed after each step, killed between each step's effect and its record, and shared by processes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use lethe_proto::retention::ErasureState;
 use lethe_retention::{
     certificate::verify,
     saga::{Advanced, Saga},
 };
+
+use tokio::sync::Semaphore;
 
 use crate::fixture::{Fixture, tell};
 
@@ -140,18 +142,20 @@ async fn one_of_many_processes_has_it() {
     assert!(matches!(fixture.advance(new).await, Advanced::Did(..)), "the sleeper gave nothing back");
 }
 
-#[tokio::test]
-async fn a_claim_lost_in_mid_step_records_nothing() {
-    let fixture = Fixture::with(&[("ADVANCE_ERASURES__LEASE_MS", "1000")]).await;
+/// While messaging is being fenced, another process takes over; then messaging may answer so often.
+async fn lose_the_claim(fixture: &Fixture, answers: usize) -> (Advanced, i64) {
     let (id, _) = fixture.confirmed().await;
     let lease = fixture.claim(id).await;
     fixture.advance(lease).await;
-    // While messaging is being fenced, another process takes over.
     let (asked, mut was_asked) = tokio::sync::mpsc::unbounded_channel();
-    fixture.fake("messaging").part().hook = Some(std::sync::Arc::new(move |_, _| {
-        let _ = asked.send(());
-    }));
-    fixture.fake("messaging").part().hangs = true;
+    let gate = Arc::new(Semaphore::new(0));
+    {
+        let mut part = fixture.fake("messaging").part();
+        part.gate = Some(gate.clone());
+        part.hook = Some(Arc::new(move |_, _| {
+            let _ = asked.send(());
+        }));
+    }
     let mut step = std::pin::pin!(fixture.saga.advance(lease));
     tokio::select! {
         _ = &mut step => panic!("messaging does not answer"),
@@ -159,19 +163,31 @@ async fn a_claim_lost_in_mid_step_records_nothing() {
     }
     let mut db = fixture.superuser().await;
     sqlx::query("update erasures set lease_token = lease_token + 1").execute(&mut db).await.unwrap();
-    // The step is given up as soon as the claim is looked at again.
-    assert_eq!(step.await.unwrap(), Advanced::Lost);
-    let done: i64 = sqlx::query_scalar("select count(*) from erasure_steps where done_at is not null")
+    gate.add_permits(answers);
+    let advanced = step.await.unwrap();
+    let done = sqlx::query_scalar("select count(*) from erasure_steps where done_at is not null")
         .fetch_one(&mut db)
         .await
         .unwrap();
-    assert_eq!(done, 1, "the census key alone");
+    (advanced, done)
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_the_claim_was_lost_is_not_recorded() {
+    let fixture = Fixture::new().await;
+    assert_eq!(lose_the_claim(&fixture, 1).await, (Advanced::Lost, 1), "the census key alone is done");
+}
+
+#[tokio::test]
+async fn a_step_whose_claim_was_lost_is_given_up_before_it_is_answered() {
+    let fixture = Fixture::with(&[("ADVANCE_ERASURES__LEASE_MS", "1000")]).await;
+    assert_eq!(lose_the_claim(&fixture, 0).await, (Advanced::Lost, 1));
 }
 
 #[tokio::test]
 async fn the_job_finds_what_is_due_and_ends_when_it_is_asked() {
     let fixture = Fixture::new().await;
-    let due = std::sync::Arc::new(tokio::sync::Notify::new());
+    let due = Arc::new(tokio::sync::Notify::new());
     let jobs = lethe_retention::jobs::advance_erasures(&fixture.saga, &fixture.world.tasks, &due);
     assert_eq!(jobs.len(), 4);
     for job in jobs {

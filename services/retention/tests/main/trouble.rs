@@ -54,15 +54,23 @@ async fn nobody_is_fenced_before_messaging() {
 
 #[tokio::test]
 async fn one_that_never_answers_is_left_and_asked_again() {
-    let fixture = Fixture::with(&[("ADVANCE_ERASURES__CALL_TIMEOUT_MS", "200")]).await;
+    let fixture = Fixture::with(&[("ADVANCE_ERASURES__CALL_TIMEOUT_MS", "500")]).await;
     let (id, _) = fixture.confirmed().await;
-    fixture.fake("identity").part().hangs = true;
-    let story = fixture.run(id).await;
-    assert!(story.contains(&"fence identity waits for DEADLINE_EXCEEDED".to_owned()), "{story:?}");
-    fixture.fake("identity").part().hangs = false;
-    fixture.world.clock.advance(Duration::from_secs(1));
-    fixture.run(id).await;
-    assert_eq!(fixture.get(id).await.state(), ErasureState::Certified);
+    fixture.fake("identity").part().gate = Some(Arc::new(tokio::sync::Semaphore::new(0)));
+    // On a busy machine the others may take too long as well, so it goes in rounds.
+    let mut story = Vec::new();
+    while !story.contains(&"fence identity waits for DEADLINE_EXCEEDED".to_owned()) {
+        assert!(story.len() < 1000, "{story:?}");
+        story.extend(fixture.run(id).await);
+        fixture.world.clock.advance(Duration::from_secs(600));
+    }
+    assert_eq!(fixture.get(id).await.state(), ErasureState::Confirmed);
+    fixture.fake("identity").part().gate = None;
+    while fixture.get(id).await.state() != ErasureState::Certified {
+        assert!(story.len() < 1000, "{story:?}");
+        story.extend(fixture.run(id).await);
+        fixture.world.clock.advance(Duration::from_secs(600));
+    }
 }
 
 #[tokio::test]
