@@ -74,10 +74,10 @@ impl CallContext {
 
     /// Writes everything but the service token into the headers of a call.
     pub(crate) fn put(&self, headers: &mut HeaderMap) {
-        if let Some(principal) = &self.principal {
-            if let Ok(token) = HeaderValue::from_bytes(principal.metadata().as_encoded_bytes()) {
-                headers.insert(lethe_access::PRINCIPAL, token);
-            }
+        if let Some(principal) = &self.principal
+            && let Ok(token) = HeaderValue::from_bytes(principal.metadata().as_encoded_bytes())
+        {
+            headers.insert(lethe_access::PRINCIPAL, token);
         }
         if let Some(left) = self.remaining() {
             headers.insert(names::GRPC_TIMEOUT, timeout_value(left));

@@ -17,7 +17,7 @@ use std::{
 use lethe_ids::TenantId;
 use serde::Deserialize;
 use sqlx::{
-    AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -92,6 +92,9 @@ pub enum DatabaseError {
     },
 }
 
+/// A connection that was used since then is taken to live.
+const LAY_STILL: Duration = Duration::from_millis(200);
+
 /// The pools of one service. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -113,8 +116,11 @@ impl Database {
                 .max_connections(size)
                 .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
                 .idle_timeout(Duration::from_secs(300))
-                // A broken connection shows at its first statement: no trip for each acquire.
+                // A trip for each acquire would cost more than it finds: only one that lay still is asked whether it lives.
                 .test_before_acquire(false)
+                .before_acquire(|connection, lain| {
+                    Box::pin(async move { Ok(lain.idle_for < LAY_STILL || connection.ping().await.is_ok()) })
+                })
                 .connect_lazy_with(role(service, kind, config)?))
         };
         let size = config.max_connections;

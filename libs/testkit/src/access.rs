@@ -20,7 +20,7 @@ pub fn access(names: &[&'static str], clock: &Clock) -> TestAccess {
             (name, Access::new(name, key(name), keys.clone(), Revocations::always_fresh(), clock.clone()))
         })
         .collect();
-    TestAccess { services, clock: clock.clone() }
+    TestAccess { services, keys, clock: clock.clone() }
 }
 
 fn key(name: &str) -> ServiceKey {
@@ -32,6 +32,7 @@ fn key(name: &str) -> ServiceKey {
 #[derive(Debug, Clone)]
 pub struct TestAccess {
     services: BTreeMap<&'static str, Access>,
+    keys: PublicKeys,
     clock: Clock,
 }
 
@@ -39,6 +40,11 @@ impl TestAccess {
     /// The access of `name`.
     pub fn of(&self, name: &str) -> Access {
         self.services.get(name).unwrap_or_else(|| panic!("no service {name} in this test")).clone()
+    }
+
+    /// The access of `name` that hears of revocations by `revocations`: silence and its end.
+    pub fn with_revocations(&self, name: &'static str, revocations: Revocations) -> Access {
+        Access::new(name, key(name), self.keys.clone(), revocations, self.clock.clone())
     }
 
     /// The names, identity among them.

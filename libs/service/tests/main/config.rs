@@ -74,7 +74,8 @@ fn the_file_goes_over_the_defaults_and_the_environment_over_both() {
 
 #[test]
 fn what_is_wrong_is_named_by_its_path() {
-    let cases: [(&str, &[(&str, &str)], &str); 9] = [
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 9] = [
         ("[messaging]\ncolour = 1", &[], "messaging.colour: unknown field"),
         ("[messaging.database]\nport = 1", &[], "messaging.database.port: unknown field"),
         ("[masaging]\nsize = 1", &[], "masaging: unknown field"),

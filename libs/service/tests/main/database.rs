@@ -91,6 +91,21 @@ async fn a_dropped_transaction_wrote_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_that_broke_while_it_lay_still_is_not_handed_out() {
+    let (_, mut config) = database().await;
+    config.max_connections = 1;
+    let database = Database::connect("shell", &config).await.unwrap();
+    assert_eq!(count(&database, tenant(1)).await, 0);
+    let mut superuser = Databases::superuser(&config).await;
+    let ended = sqlx::query(
+        "select pg_terminate_backend(pid), pg_sleep(0.25) from pg_stat_activity
+         where datname = current_database() and usename = 'shell_app'",
+    );
+    assert_eq!(ended.fetch_all(&mut superuser).await.unwrap().len(), 1);
+    assert_eq!(count(&database, tenant(1)).await, 0);
+}
+
+#[tokio::test]
 async fn row_level_security_is_forced_on_the_owner_too() {
     let (database, config) = database().await;
     write(&database, tenant(1), tenant(1)).await.unwrap();

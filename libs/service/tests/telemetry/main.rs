@@ -1,5 +1,6 @@
 //! Signals over OTLP, in a process of their own: a subscriber is set once a process.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "the collector ends with the test's runtime")]
 
 use std::{
     collections::BTreeMap,
@@ -79,7 +80,7 @@ async fn a_call_gives_a_span_below_its_caller_a_log_record_and_a_measurement() {
     let left_out = call(false, "left-out-request").await;
     tokio::task::spawn_blocking(|| drop(guard)).await.unwrap();
 
-    let received = received.lock().unwrap();
+    let received = std::mem::take(&mut *received.lock().unwrap());
     let of = |signal: &str| {
         let found = received.iter().find(|(path, _)| path.to_lowercase().contains(signal));
         found.unwrap_or_else(|| panic!("no {signal} in {:?}", received.keys())).1.clone()
@@ -98,6 +99,5 @@ async fn a_call_gives_a_span_below_its_caller_a_log_record_and_a_measurement() {
     assert_eq!(lines, 2, "one access-log line a call");
     let metrics = of("metricsservice");
     assert!(holds(&metrics, b"lethe.rpc.duration") && holds(&metrics, b"search.search_messages"));
-    drop(received);
     assert!(world.tasks.shut_down(Duration::from_secs(10)).await);
 }
