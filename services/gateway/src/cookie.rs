@@ -137,16 +137,16 @@ mod tests {
     #[test]
     fn cookies_are_secure_but_on_plain_loopback() {
         let remote = headers(&[("host", "api.example.com")]);
-        let set = |peer: &str, headers: &HeaderMap| {
+        let written = |peer: &str, headers: &HeaderMap| {
             let peer = Some(Peer(peer.parse().expect("an address")));
-            super::set("lth_s_x", peer, headers).expect("a cookie").to_str().expect("text").to_owned()
+            set("lth_s_x", peer, headers).expect("a cookie").to_str().expect("text").to_owned()
         };
         assert_eq!(
-            set("203.0.113.1:5", &remote),
+            written("203.0.113.1:5", &remote),
             "__Host-lethe_session=lth_s_x; Path=/; HttpOnly; SameSite=Strict; Secure"
         );
         assert_eq!(
-            set("127.0.0.1:5", &headers(&[("host", "127.0.0.1:8080")])),
+            written("127.0.0.1:5", &headers(&[("host", "127.0.0.1:8080")])),
             "lethe_session=lth_s_x; Path=/; HttpOnly; SameSite=Strict"
         );
     }

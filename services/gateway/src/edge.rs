@@ -26,6 +26,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use lethe_service::{CallContext, Trace, call, names, telemetry};
 use opentelemetry::KeyValue;
 use tokio::time::{Instant, timeout_at};
+use tonic::Status;
 use tracing::{Instrument, Span, info_span};
 
 use crate::{
@@ -52,7 +53,7 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
         Some(id) => id.into(),
         None => app.entropy().uuid7(app.clock()).simple().to_string().into(),
     };
-    let method = request.method().clone();
+    let method = word_of(request.method());
     let route: Arc<str> =
         request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).into();
     let span = info_span!(
@@ -60,7 +61,7 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
         otel.name = &*route,
         otel.kind = "server",
         otel.status_code = tracing::field::Empty,
-        http.request.method = method.as_str(),
+        http.request.method = method,
         http.route = &*route,
         http.response.status_code = tracing::field::Empty,
         request_id = &*request_id,
@@ -96,7 +97,7 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
             }
         };
         finish(&mut response, &request_id, trace);
-        note(&app, &method, &route, &response, started);
+        note(&app, method, &route, &response, started);
         response
     };
     answer.instrument(span).await
@@ -153,19 +154,19 @@ fn finish(response: &mut Response, request_id: &str, trace: Trace) {
 }
 
 /// The access-log line, with what the operator must know of a failure, and the measurement.
-fn note(app: &App, method: &Method, route: &str, response: &Response, started: Instant) {
+fn note(app: &App, method: &'static str, route: &Arc<str>, response: &Response, started: Instant) {
     let took = started.elapsed();
     let status = response.status().as_u16();
     let attributes = [
-        KeyValue::new("http.request.method", method.to_string()),
-        KeyValue::new("http.route", route.to_owned()),
+        KeyValue::new("http.request.method", method),
+        KeyValue::new("http.route", route.clone()),
         KeyValue::new("http.response.status_code", i64::from(status)),
     ];
     app.duration().record(took.as_secs_f64(), &attributes);
     let span = Span::current();
     span.record("http.response.status_code", status);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let method = method.as_str();
+    let route = &**route;
     let problem = response.extensions().get::<Problem>();
     let code = problem.map(Problem::code);
     let error = problem.and_then(Problem::source).map(|source| chain(source));
@@ -219,14 +220,35 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 
 /// An error with all its causes in one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing into a String does not fail.
-        let _infallible = write!(text, ": {error}");
-        cause = error.source();
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        // Writing into a String does not fail. A status would also print its details byte by byte.
+        let _infallible = match error.downcast_ref::<Status>() {
+            Some(status) => write!(text, "{:?}: {}", status.code(), status.message()),
+            None => write!(text, "{error}"),
+        };
+        next = error.source();
     }
     text
+}
+
+/// The method as attributes have it: whatever a client makes up is `_OTHER` (OpenTelemetry's conventions).
+fn word_of(method: &Method) -> &'static str {
+    const KNOWN: [Method; 7] = [
+        Method::GET,
+        Method::POST,
+        Method::PATCH,
+        Method::PUT,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+    ];
+    const WORDS: [&str; 7] = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"];
+    KNOWN.iter().zip(WORDS).find(|(known, _)| *known == method).map_or("_OTHER", |(_, word)| word)
 }
 
 #[cfg(test)]

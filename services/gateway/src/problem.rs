@@ -224,7 +224,7 @@ fn status_of(code: Code, reason: &str) -> StatusCode {
         "IDEMPOTENCY_KEY_IN_FLIGHT" => return StatusCode::CONFLICT,
         "VERSION_REQUIRED" => return StatusCode::PRECONDITION_REQUIRED,
         "VERSION_MISMATCH" => return StatusCode::PRECONDITION_FAILED,
-        "TOO_MANY_CALLS" => return StatusCode::SERVICE_UNAVAILABLE,
+        "TOO_MANY_CALLS" | "LOG_IN_BUSY" => return StatusCode::SERVICE_UNAVAILABLE,
         _ if reason.ends_with("_GONE") || reason.ends_with("_ERASED") => return StatusCode::GONE,
         _ => {}
     }

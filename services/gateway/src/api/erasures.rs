@@ -157,7 +157,7 @@ pub(crate) struct RequestedErasure {
 
 /// Requests the erasure of a contact: counts what there is, and gives a token to confirm with.
 #[utoipa::path(post, path = "/v1/erasures", tag = "erasures", params(IdempotencyKey),
-    responses((status = 201, body = RequestedErasure), (status = 200, body = RequestedErasure, description = "The same key came before.")),
+    responses((status = 201, body = RequestedErasure, headers(("ETag" = String, description = "The version, for `If-Match`."))), (status = 200, body = RequestedErasure, description = "The same key came before.", headers(("ETag" = String, description = "The version, for `If-Match`.")))),
     extensions(("x-lethe-rpc" = json!("RequestErasure"))))]
 pub(crate) async fn request_erasure(
     acting: Acting,

@@ -111,7 +111,7 @@ pub(crate) struct CreatedMember {
 
 /// Creates a member with a one-time password.
 #[utoipa::path(post, path = "/v1/members", tag = "members", params(IdempotencyKey),
-    responses((status = 201, body = CreatedMember), (status = 200, body = CreatedMember, description = "The same key came before.")),
+    responses((status = 201, body = CreatedMember, headers(("ETag" = String, description = "The version, for `If-Match`."))), (status = 200, body = CreatedMember, description = "The same key came before.", headers(("ETag" = String, description = "The version, for `If-Match`.")))),
     extensions(("x-lethe-rpc" = json!("CreateMember"))))]
 pub(crate) async fn create_member(
     acting: Acting,

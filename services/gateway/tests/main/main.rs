@@ -1,0 +1,11 @@
+//! The gateway against fakes of the services behind it, over the pipes that the platform uses. What is real: the
+//! router with all its layers, service tokens, principals, the guard of every fake.
+
+mod bodies;
+mod documents;
+mod every_route;
+mod lists;
+mod problems;
+mod serving;
+mod sessions;
+mod support;
