@@ -13,7 +13,7 @@ use lethe_service::{BuildError, Job};
 use serde::Deserialize;
 
 use crate::{Bus, Notification, StreamConfig};
-use deliver::Delivery;
+use deliver::{Delivery, Meters};
 pub(crate) use deliver::{NO_ANSWER, with_span};
 
 /// What a service does when something happened elsewhere.
@@ -98,6 +98,7 @@ pub fn consumer<H: Consume>(
                 subjects,
                 handler: handler.clone(),
                 config: config.clone(),
+                meters: Meters::new(name),
             };
             Job::new(name, delivery.run())
         })

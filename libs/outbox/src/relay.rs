@@ -20,7 +20,8 @@ use std::{
 
 use async_nats::connection::State;
 use lethe_ids::{EventId, TenantId};
-use lethe_service::{Job, Progress};
+use lethe_service::{Job, Progress, names};
+use opentelemetry::{KeyValue, metrics::Counter};
 use serde::Deserialize;
 use sqlx::Row;
 use tokio::{sync::Notify, time::Instant};
@@ -90,6 +91,7 @@ pub fn relay(bus: &Bus, area: &'static str, config: RelayConfig, outbox: &Outbox
         deep: deep.clone(),
         life: None,
         incarnation: 0,
+        published: opentelemetry::global::meter("lethe").u64_counter(names::EVENTS_PUBLISHED).build(),
         keeper: keeper.clone(),
         lost: lost.clone(),
         config: config.clone(),
@@ -152,6 +154,7 @@ struct Relay {
     deep: Arc<AtomicBool>,
     life: Option<Life>,
     incarnation: u32,
+    published: Counter<u64>,
     /// Whether we hold slot 0, and with it the work that one relay does for all.
     keeper: Arc<AtomicBool>,
     lost: Arc<Notify>,
@@ -306,6 +309,7 @@ impl Relay {
             .bind(published.iter().map(|(_, seq)| *seq).collect::<Vec<_>>())
             .fetch_one(self.bus.db.jobs())
             .await?;
+        self.published.add(published.len() as u64, &[KeyValue::new(names::SERVICE, self.area)]);
         if marked.is_none_or(|marked| (marked as usize) < published.len()) {
             // Another life of the stream, or another holder of a slot: look at both before going on.
             self.life = None;

@@ -10,7 +10,8 @@ use async_nats::{
     },
 };
 use futures::FutureExt;
-use lethe_service::{BuildError, telemetry};
+use lethe_service::{BuildError, names, telemetry};
+use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
@@ -35,6 +36,25 @@ pub(super) struct Delivery<H> {
     pub(super) subjects: Vec<String>,
     pub(super) handler: Arc<H>,
     pub(super) config: Arc<ConsumerConfig>,
+    pub(super) meters: Meters,
+}
+
+/// What is counted of a consumer.
+pub(super) struct Meters {
+    consumed: Counter<u64>,
+    dead: Counter<u64>,
+    whose: [KeyValue; 1],
+}
+
+impl Meters {
+    pub(super) fn new(consumer: &'static str) -> Self {
+        let meter = opentelemetry::global::meter("lethe");
+        Self {
+            consumed: meter.u64_counter(names::EVENTS_CONSUMED).build(),
+            dead: meter.u64_counter(names::DEAD_LETTERS).build(),
+            whose: [KeyValue::new(names::CONSUMER, consumer)],
+        }
+    }
 }
 
 /// Ours to answer for.
@@ -118,7 +138,10 @@ impl<H: Consume> Delivery<H> {
         let outcomes = self.outcomes(&batch).await;
         for (event, outcome) in batch.iter().zip(outcomes) {
             match outcome {
-                Ok(()) => answer(&event.message, AckKind::Ack).await,
+                Ok(()) => {
+                    self.meters.consumed.add(1, &self.meters.whose);
+                    answer(&event.message, AckKind::Ack).await;
+                }
                 Err(ConsumeError::Reject(reason)) => self.give_up(event, reason).await,
                 Err(ConsumeError::Retry(reason, source)) => {
                     let attempt = event.notification.attempt;
@@ -223,6 +246,7 @@ impl<H: Consume> Delivery<H> {
     async fn give_up(&self, event: &InHand, reason: &'static str) {
         let kind = match dead_letters::bury(&self.bus, self.name, &event.notification, reason).await {
             Ok(()) => {
+                self.meters.dead.add(1, &self.meters.whose);
                 tracing::error!(parent: &event.notification.span, consumer = self.name, reason, event_id = %event.notification.event_id, "an event is a dead letter");
                 AckKind::Term
             }

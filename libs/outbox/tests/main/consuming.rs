@@ -234,6 +234,7 @@ async fn order_does_not_matter_and_a_restore_is_newer_than_what_it_rewound() {
         put(seq).await;
     }
     until("the newest is held", async || held() == Some((1, 7))).await;
+    rig.all_published().await;
     raise_incarnation(&rig.bus.db).await.unwrap();
     until("the relay knows of the restore", async || {
         put(4).await;
