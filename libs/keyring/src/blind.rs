@@ -114,7 +114,8 @@ mod tests {
     fn a_look_up_tries_all_versions_and_writes_under_the_newest() {
         let old = (1, Zeroizing::new([1; 32]));
         let new = (2, Zeroizing::new([2; 32]));
-        let (before, after) = (BlindIndex::new(b"x", &[old.clone()]), BlindIndex::new(b"x", &[old, new]));
+        let (before, after) =
+            (BlindIndex::new(b"x", std::slice::from_ref(&old)), BlindIndex::new(b"x", &[old, new]));
         let written = before.mac(AddressKind::Email, "ada@example.org");
         let tried = after.macs(AddressKind::Email, "ada@example.org");
         assert!(tried.contains(&written));

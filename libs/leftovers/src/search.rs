@@ -39,12 +39,14 @@ pub struct Progress<'a> {
     pub total: u64,
 }
 
+type Tell<'a> = dyn Fn(Progress<'_>) + Send + Sync + 'a;
+
 /// Looks for tokens and gathers headers and keys. Hand it store after store, then take the [`Report`].
 pub struct Search<'a> {
     pub(crate) labels: Vec<String>,
     pub(crate) texts: Vec<String>,
     engine: Engine,
-    progress: Option<Box<dyn Fn(Progress<'_>) + Send + Sync + 'a>>,
+    progress: Option<Box<Tell<'a>>>,
     threads: usize,
     state: Mutex<State>,
 }
