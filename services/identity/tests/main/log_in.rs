@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use lethe_access::Role;
+use lethe_identity::jobs::sweep_expired;
 use lethe_proto::identity::{
     ChangePasswordRequest, DeactivateMemberRequest, GetSelfRequest, GetTenantRequest,
     ListLogInRecordsRequest, ListMembersRequest, ListSessionsRequest, LogInRequest, LogOutRequest,
     RevokeSessionRequest,
 };
 use lethe_service::Failure;
+use lethe_testkit::Databases;
 
 use crate::rig::{PASSWORD, Rig, field, new_member, reason};
 
@@ -202,4 +204,25 @@ async fn a_member_has_no_password_but_his_own() {
     assert_eq!(reason(rig.log_in("acme", "owner@example.com", &one_time).await), "LOG_IN_FAILED");
     assert_eq!(reason(rig.log_in("acme", "ada@example.com", PASSWORD).await), "LOG_IN_FAILED");
     assert!(rig.log_in("acme", "ada@example.com", &one_time).await.is_ok());
+}
+
+#[tokio::test]
+async fn id_09_log_in_records_are_kept_ninety_days() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    let mut connection = Databases::superuser(&rig.config.database).await;
+    let mut sweep = async |days| {
+        rig.world.clock.advance(Duration::from_secs(days * 86_400));
+        sweep_expired::round(&rig.identity).await.unwrap();
+        sqlx::query_as::<_, (i64, i64)>(
+            "select (select count(*) from log_in_records), (select count(*) from audit_events)",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+    };
+    let (records, events) = sweep(90).await;
+    assert_eq!(records, 1);
+    assert_eq!(sweep(1).await, (0, events), "what was done stays in the audit log");
+    drop(owner);
 }
