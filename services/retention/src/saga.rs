@@ -6,6 +6,7 @@
 //! what fails is tried again with growing waits, and anybody may see why it waits.
 
 mod certify;
+mod own_steps;
 mod participant;
 mod view;
 
@@ -13,7 +14,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use lethe_ambient::{Clock, Entropy};
 use lethe_ids::{CertificateId, ErasureId, TenantId};
-use lethe_keyring::{KeyError, Keyring, Purpose};
+use lethe_keyring::{KeyError, Keyring};
 use lethe_outbox::{Actor, Audit, Event, Outbox, kind};
 use lethe_proto::{
     erasure::{FenceResponse, Scope},
@@ -22,7 +23,6 @@ use lethe_proto::{
 use lethe_service::{CallContext, Database, Failure, Peers, TenantTx};
 use prost::Message;
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 pub use view::participant_states;
 
@@ -30,8 +30,8 @@ use crate::{
     NAME,
     certificate::{Digest, LedgerReference, Signer},
     config::AdvanceConfig,
-    domain::{Code, Mode, Next, State, Step, next},
-    ledger::{self, Census, Ledger},
+    domain::{Code, Next, State, Step, next},
+    ledger::Ledger,
     store::{self, Lease, StepRow},
 };
 
@@ -159,7 +159,12 @@ impl Saga {
         let Some(loaded) = self.load(lease).await? else { return Ok(Advanced::Lost) };
         let stages: Vec<_> = loaded.steps.iter().map(|row| row.stage.clone()).collect();
         match next(loaded.erasure.state, &stages, self.clock.now()) {
-            Next::Rest => Ok(Advanced::Rests),
+            Next::Rest if loaded.erasure.state.is_over() => Ok(Advanced::Rests),
+            Next::Rest => {
+                // No order of ours leads here: an operator must look, and nothing is forgotten meanwhile.
+                tracing::error!(erasure = %lease.erasure, "an erasure has steps that cannot be done");
+                Ok(Advanced::Waits(self.clock.now() + self.config.backoff().most))
+            }
             Next::Wait(at) => Ok(Advanced::Waits(at)),
             Next::Enter(state) => self.enter(lease, &loaded, state).await,
             Next::Try(index) => {
@@ -235,58 +240,6 @@ impl Saga {
                 self.re_certify(lease, loaded).await.map(|signed| Outcome::Signed(Box::new(signed)))
             }
         }
-    }
-
-    /// Passes the point of no return, then makes the two secrets of the censuses' key.
-    async fn make_census_key(&self, lease: Lease, loaded: &Loaded) -> Result<Outcome, Trouble> {
-        let mut tx = self.db.tenant(lease.tenant).await?;
-        if !store::start_fencing(&mut tx, lease, self.clock.now()).await? {
-            return Err(Trouble::Lost);
-        }
-        tx.commit().await?;
-        let (subject, unit) = loaded.erasure.census_secrets;
-        match self.keyring.create(lease.tenant, Some(subject), &[unit], subject).await {
-            Ok(()) | Err(KeyError::AlreadyExists) => Ok(Outcome::Done(None)),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The key that the participants seal their censuses under.
-    async fn census_key(&self, lease: Lease, loaded: &Loaded) -> Result<Zeroizing<[u8; 32]>, Trouble> {
-        let (subject, unit) = loaded.erasure.census_secrets;
-        let sealer = self.keyring.sealer(lease.tenant, subject, unit).await?;
-        Ok(sealer.handed_key(Purpose::Census))
-    }
-
-    /// Makes the ledger's entry durable.
-    async fn record(&self, lease: Lease, loaded: &Loaded) -> Result<Outcome, Trouble> {
-        let erasure = &loaded.erasure;
-        let censuses = loaded.censuses()?;
-        let entry = ledger::Erasure {
-            tenant_id: lease.tenant,
-            erasure_id: lease.erasure,
-            scope_id: erasure.scope,
-            contact_id: erasure.contact.ok_or_else(damaged)?,
-            mode: Mode::Everything.text().to_owned(),
-            confirmed_at: erasure.confirmed_at.ok_or_else(damaged)?,
-            censuses: loaded
-                .participants
-                .iter()
-                .zip(censuses)
-                .map(|(participant, digest)| Census { participant: participant.clone(), digest })
-                .collect(),
-        };
-        let recorded = self.ledger.record_erasure(entry, self.clock.now()).await;
-        recorded.map(Outcome::Recorded).map_err(|error| {
-            Trouble::Waits(Code::LEDGER_UNAVAILABLE, Some(Box::new(Failure::internal(error))))
-        })
-    }
-
-    /// Destroys the censuses' key, and reads the keystore again by the verifier's code.
-    async fn destroy_census_key(&self, lease: Lease, loaded: &Loaded) -> Result<Outcome, Trouble> {
-        let (subject, unit) = loaded.erasure.census_secrets;
-        self.keyring.destroy(lease.tenant, &[subject], &[unit], lease.erasure).await?;
-        Ok(Outcome::Done(None))
     }
 
     fn call<'a>(

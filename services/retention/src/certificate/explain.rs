@@ -142,7 +142,10 @@ fn sentence(code: &str) -> Option<&'static str> {
         "FENCE_KEPT" => "The fence stays and keeps the contact's random id from being written about again.",
         "CENSUS_KEY_KEPT" => "The key of the lists of what was there is kept for the second verification.",
         "OLD_PAGES_KEYSTORE" => "Old pages, logs and backups of the key store may hold wrapped keys.",
-        "OLD_PAGES_DATABASE" => "Old pages, logs and backups of the database hold sealed rows.",
+        "TOMBSTONES_SET" => "Each destroyed key is marked, so that it is never made again.",
+        "OLD_PAGES_POSTGRES" | "OLD_PAGES_DATABASE" => {
+            "Old pages, logs and backups of the database hold sealed rows."
+        }
         _ => return None,
     })
 }

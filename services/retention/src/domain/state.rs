@@ -54,6 +54,11 @@ impl State {
         !matches!(self, Self::Requested | Self::Cancelled)
     }
 
+    /// Whether nothing moves it any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::ReVerified | Self::Cancelled)
+    }
+
     /// Whether whose it was stands only as a commitment in the certificate.
     pub fn is_certified(self) -> bool {
         matches!(self, Self::Certified | Self::ReVerified)

@@ -19,6 +19,9 @@ use crate::{
     store::{self, Lease},
 };
 
+/// What participants call their key stores.
+const KEYSTORE: &str = "keystore";
+
 /// A signed certificate that is not kept yet.
 pub(super) struct Signed {
     pub(super) certificate: CertificateId,
@@ -39,7 +42,7 @@ impl Saga {
         self.add_own(
             &mut participants,
             Line {
-                store: "keystore".to_owned(),
+                store: KEYSTORE.to_owned(),
                 kind: "secrets".to_owned(),
                 attestation: Attestation::Declared,
                 code: "CENSUS_KEY_KEPT".to_owned(),
@@ -66,7 +69,7 @@ impl Saga {
         self.add_own(
             &mut participants,
             Line {
-                store: "keystore".to_owned(),
+                store: KEYSTORE.to_owned(),
                 kind: "secrets".to_owned(),
                 attestation: Attestation::ReRead,
                 code: "SECRETS_DESTROYED".to_owned(),
@@ -78,7 +81,7 @@ impl Saga {
         self.add_own(
             &mut participants,
             Line {
-                store: "keystore".to_owned(),
+                store: KEYSTORE.to_owned(),
                 kind: "wrapped_keys".to_owned(),
                 attestation: Attestation::ResidualUntil,
                 code: "OLD_PAGES_KEYSTORE".to_owned(),
@@ -149,11 +152,11 @@ impl Saga {
     }
 }
 
-/// Until the last thing that lingers is gone; no earlier than now.
+/// Until no old copy of a key store opens anything any more; no earlier than now.
 fn shred_bound(participants: &[Participant], now: OffsetDateTime) -> OffsetDateTime {
-    let lingering =
-        participants.iter().flat_map(|participant| &participant.lines).filter_map(|line| line.until);
-    lingering.max().unwrap_or(now).max(now)
+    let lines = participants.iter().flat_map(|participant| &participant.lines);
+    let bounds = lines.filter(|line| line.store == KEYSTORE).filter_map(|line| line.until);
+    bounds.max().unwrap_or(now).max(now)
 }
 
 fn participants(loaded: &Loaded, verified: Step) -> Result<Vec<Participant>, Trouble> {

@@ -7,7 +7,6 @@ use lethe_retention::{
     certificate::verify,
     saga::{Advanced, Saga},
 };
-
 use tokio::sync::Semaphore;
 
 use crate::fixture::{Fixture, tell};
@@ -156,7 +155,7 @@ async fn lose_the_claim(fixture: &Fixture, answers: usize) -> (Advanced, i64) {
             let _ = asked.send(());
         }));
     }
-    let mut step = std::pin::pin!(fixture.saga.advance(lease));
+    let mut step = Box::pin(fixture.saga.advance(lease));
     tokio::select! {
         _ = &mut step => panic!("messaging does not answer"),
         _ = was_asked.recv() => {}
