@@ -30,7 +30,7 @@ conformance: servers ## the claims of the mission as tests, and their table
 	scripts/conformance
 
 bench: servers ## JOB=accept: accepted messages a second beside pgbench
-	scripts/bench $(or $(JOB),accept)
+	bench/run $(or $(JOB),accept)
 
 servers: ## PostgreSQL and nats-server, pinned by hash, without root
 	@scripts/servers "$(LETHE_SERVERS)"

@@ -61,9 +61,7 @@ pub fn platform() -> &'static Platform {
             port: 0,
             durability: Durability::Fast,
             clock: clock.clone(),
-            overrides: grpc
-                .iter()
-                .fold("[grpc]\n".to_owned(), |text, (name, at)| text + &format!("{name} = \"{at}\"\n")),
+            overrides: overrides(&grpc),
         };
         let (started, run) = mpsc::channel();
         thread::spawn(move || {
@@ -82,6 +80,14 @@ pub fn platform() -> &'static Platform {
         let (run, collector) = run.recv().expect("the platform starts");
         Platform { run, clock, folder, grpc, collector, entropy: Entropy::system() }
     })
+}
+
+/// Every service listens, and one address may sign in as often as all tests together do.
+fn overrides(grpc: &BTreeMap<&'static str, SocketAddr>) -> String {
+    let listen = grpc.iter().fold("[grpc]\n".to_owned(), |text, (name, at)| text + &format!("{name} = \"{at}\"\n"));
+    let often = ["log_in_address", "log_in_member", "address"];
+    let often = often.map(|rate| format!("[gateway.rates.{rate}]\nrequests = 1000000\nper_s = 60\n")).concat();
+    format!("{listen}{often}[identity.log_in]\nper_address = 1000000\n")
 }
 
 /// Signals as they are by default, sent often.

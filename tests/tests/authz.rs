@@ -115,7 +115,7 @@ impl Signers<'_> {
         }
         request.metadata_mut().insert("grpc-timeout", MetadataValue::from_static("5S"));
         let status = self.call(method, server, request).await.err()?;
-        let reason = Failure::from_status(&status).reason().to_owned();
+        let reason = Failure::from_status(&status).reason.into_owned();
         DENIALS.contains(&reason.as_str()).then_some(reason)
     }
 

@@ -143,20 +143,3 @@ fn the_clone_stands_alone() {
     }
     none(found, "points outside the clone");
 }
-
-#[test]
-fn every_applied_table_is_protected_in_its_migration() {
-    let mut open = Vec::new();
-    for (path, text) in files().iter().filter(|(path, _)| has_extension(path, &["sql"])) {
-        for table in text.lines().filter_map(|line| line.strip_prefix("create table ")) {
-            let name = table.split([' ', '(']).next().unwrap_or_default();
-            let partition = table.contains(" partition of ");
-            let said = text.contains(&format!("protect('{name}'"))
-                || text.contains(&format!("-- no tenant: {name}"));
-            if !partition && !said {
-                open.push(format!("{}: {name}", path.display()));
-            }
-        }
-    }
-    none(open, "is neither given to protect() nor declared `-- no tenant: <table>` with the reason");
-}

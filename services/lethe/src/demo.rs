@@ -198,7 +198,7 @@ fn count(found: &Value) -> usize {
 
 #[allow(clippy::print_stdout, reason = "the story is told on standard output")]
 fn say(line: &str) {
-    println!("  {line}");
+    println!("  {}", line.replace('\n', "\n  "));
 }
 
 #[allow(clippy::print_stdout, reason = "the story is told on standard output")]

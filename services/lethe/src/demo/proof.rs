@@ -49,16 +49,19 @@ impl fmt::Display for Leftovers {
         for line in &self.lines {
             writeln!(f, "{line}")?;
         }
-        let until = self.until.and_then(|until| until.format(&Rfc3339).ok());
         write!(
             f,
             "leftovers: {} plaintext, {} ciphertexts undated ({} dated, the last until {})",
             self.plaintext,
             self.undated,
             self.dated,
-            until.as_deref().unwrap_or("-")
+            self.until.map_or_else(|| "-".to_owned(), rfc3339)
         )
     }
+}
+
+fn rfc3339(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_default()
 }
 
 /// The person's subjects, while the contact is still there: what their sealed values are recognised by.
@@ -154,7 +157,7 @@ pub async fn search_leftovers(
         let place = opening.sightings.first.values().next().map(ToString::to_string).unwrap_or_default();
         match opening.outcome {
             Outcome::Live | Outcome::Undated => lines.push(format!("opens, undated: {place}")),
-            Outcome::Dated { until } => lines.push(format!("opens until {until}: {place}")),
+            Outcome::Dated { until } => lines.push(format!("opens until {}: {place}", rfc3339(until))),
             Outcome::Closed => {}
         }
     }
