@@ -211,7 +211,7 @@ async fn id_09_log_in_records_are_kept_ninety_days() {
     let rig = Rig::new().await;
     let owner = rig.owner("acme").await;
     let mut connection = Databases::superuser(&rig.config.database).await;
-    let mut sweep = async |days| {
+    let mut sweep = async |days: u64| {
         rig.world.clock.advance(Duration::from_secs(days * 86_400));
         sweep_expired::round(&rig.identity).await.unwrap();
         sqlx::query_as::<_, (i64, i64)>(
