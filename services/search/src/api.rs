@@ -103,6 +103,7 @@ const DOCUMENTS: &str = "documents";
 const PROGRESS: &str = "progress";
 
 fn tallies(documents: u64, progress_rows: u64) -> Vec<Tally> {
-    let tally = |store: &str, kind: &str, count| Tally { store: store.to_owned(), kind: kind.to_owned(), count };
+    let tally =
+        |store: &str, kind: &str, count| Tally { store: store.to_owned(), kind: kind.to_owned(), count };
     vec![tally(INDEX, DOCUMENTS, documents), tally(POSTGRES, PROGRESS, progress_rows)]
 }

@@ -52,8 +52,7 @@ pub(crate) async fn fence(indexer: &Indexer, scope: &Scope, key: &[u8; 32]) -> R
     let mut tx = indexer.db.tenant(scope.tenant).await?;
     let progress_rows = store::progress::count(&mut tx, scope.contact).await?;
     let documents = messages.len() as u64;
-    let (sealed, digest) =
-        Census { messages, progress_rows }.seal(key, scope.seat(), &indexer.entropy);
+    let (sealed, digest) = Census { messages, progress_rows }.seal(key, scope.seat(), &indexer.entropy);
     let census = store::fences::Census { sealed, digest, documents, progress_rows };
     store::fences::freeze(&mut tx, scope.scope, &census).await?;
     tx.commit().await?;

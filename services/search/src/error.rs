@@ -106,6 +106,10 @@ impl From<Error> for ConsumeError {
             failure.code,
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled
         );
-        if is_away && !is_engine { Self::Unavailable(failure.into()) } else { Self::Retry(reason, failure.into()) }
+        if is_away && !is_engine {
+            Self::Unavailable(failure.into())
+        } else {
+            Self::Retry(reason, failure.into())
+        }
     }
 }

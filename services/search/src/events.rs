@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// The events that the index lives on.
-pub(crate) const KINDS: [&str; 3] = [kind::MESSAGE_CHANGED, kind::CONVERSATION_CHANGED, kind::CONTACT_CHANGED];
+pub(crate) const KINDS: [&str; 3] =
+    [kind::MESSAGE_CHANGED, kind::CONVERSATION_CHANGED, kind::CONTACT_CHANGED];
 /// The durable consumer.
 pub(crate) const CONSUMER: &str = "search-index";
 /// Tenants that are worked on side by side: as many as there are shards.
@@ -57,7 +58,11 @@ impl Events {
     }
 
     /// A tenant's events together; if that fails, each by itself, so that one does not hold back the others.
-    async fn of_tenant(&self, tenant: TenantId, changes: &[(usize, Change)]) -> Vec<(usize, Result<(), ConsumeError>)> {
+    async fn of_tenant(
+        &self,
+        tenant: TenantId,
+        changes: &[(usize, Change)],
+    ) -> Vec<(usize, Result<(), ConsumeError>)> {
         let all: Vec<Change> = changes.iter().map(|(_, change)| *change).collect();
         match index(&self.indexer, tenant, &all).await.map_err(ConsumeError::from) {
             Ok(()) => changes.iter().map(|(at, _)| (*at, Ok(()))).collect(),

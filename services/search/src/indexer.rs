@@ -9,7 +9,10 @@ mod turn;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use lethe_ambient::{Clock, Entropy};
@@ -38,6 +41,8 @@ pub(crate) struct Indexer {
     progressed: watch::Sender<u64>,
     /// Somebody asked for a rebuild.
     pub(crate) rebuild: Arc<Notify>,
+    /// What the index lacks is known.
+    is_settled: AtomicBool,
 }
 
 impl Indexer {
@@ -64,6 +69,7 @@ impl Indexer {
             known: Mutex::default(),
             progressed: watch::Sender::new(0),
             rebuild: Arc::default(),
+            is_settled: AtomicBool::new(false),
         }
     }
 
@@ -102,6 +108,17 @@ impl Indexer {
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashSet<TenantId>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the index lacks is asked for: from now on the database says what is visible.
+    pub(crate) fn settle(&self) {
+        self.is_settled.store(true, Ordering::Release);
+        self.tell_progress();
+    }
+
+    /// Whether [`Indexer::settle`] was called.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Acquire)
     }
 
     /// Changes each time that progress was committed in this process.

@@ -73,12 +73,21 @@ impl Leases {
         }
         if !self.are_complete() {
             let taken = store::leases::take(&inner.db, inner.holder, inner.shards, inner.ttl).await?;
-            let taken = taken.into_iter().map(|(shard, token)| (shard, Held { token: FencingToken(token), until }));
+            let taken =
+                taken.into_iter().map(|(shard, token)| (shard, Held { token: FencingToken(token), until }));
             self.held().extend(taken);
         }
         if self.are_complete() {
             inner.complete.notify_waiters();
         }
+        Ok(())
+    }
+
+    /// Lets go of all that is held, so that the next process need not wait.
+    pub(crate) async fn give_back(&self) -> Result<(), sqlx::Error> {
+        let held: Vec<(u16, i64)> =
+            std::mem::take(&mut *self.held()).iter().map(|(shard, held)| (*shard, held.token.0)).collect();
+        store::leases::renew(&self.0.db, self.0.holder, &held, Duration::ZERO).await?;
         Ok(())
     }
 

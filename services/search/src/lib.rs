@@ -20,23 +20,21 @@ mod leases;
 mod store;
 mod verify;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use lethe_ids::TenantId;
 use lethe_outbox::{Bus, Outbox, consumer, kind, relay};
-use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Job, Migration, Parts, Probe};
+use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts, Probe};
 use uuid::Uuid;
 
 pub use config::Config;
 use engine::{
-    Engine, Opened,
+    Engine, EngineError, Opened,
     tantivy::{SHARDS, TantivyEngine},
 };
 pub use error::Error;
 use events::Events;
 use indexer::Indexer;
 use leases::Leases;
-use store::tenants::Rebuild;
 
 /// The service's name: its database, its roles, its subjects.
 pub const NAME: &str = "search";
@@ -61,54 +59,30 @@ pub fn migrations() -> Vec<Migration> {
 /// When the database cannot be had, or another process has the index open.
 pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
     let db = Database::connect(NAME, &config.database).await?;
-    let engine = open(&config, &env, &db).await?;
-    let close = jobs::close_index(engine.clone(), &env.tasks);
-    let mut parts = build_on(config, env, db, Arc::new(engine.clone()), engine.id());
-    parts.jobs.push(close);
-    Ok(parts)
-}
-
-/// Opens the index, and notes what must be read again because of what was found.
-async fn open(config: &Config, env: &Env, db: &Database) -> Result<TantivyEngine, BuildError> {
-    let expected = store::identity::read(db).await?;
+    let expected = store::identity::read(&db).await?;
     let (folder, new_id) = (config.index_dir.clone(), env.entropy.uuid4());
     let (engine, opened) =
         tokio::task::spawn_blocking(move || TantivyEngine::open(&folder, expected, new_id)).await??;
-    let rebuild = match opened {
-        Opened::Whole => None,
-        Opened::Unsure => Some(Rebuild::Reconcile),
-        Opened::Empty => Some(Rebuild::Drop),
-    };
-    if let Some(rebuild) = rebuild {
-        let asked = ask_all(db, rebuild).await?;
-        if asked > 0 {
-            tracing::warn!(?opened, tenants = asked, "the index is not what it was; it is read again from messaging");
-        }
-    }
-    // Last: whatever fails before, the next start finds another index than this database knows.
-    store::identity::write(db, engine.id()).await?;
-    Ok(engine)
+    let id = engine.id();
+    let closing = engine.clone();
+    let close = async move || closing.close().await;
+    Ok(build_on(config, env, db, Arc::new(engine), id, opened, close))
 }
 
-/// Asks for a rebuild of all tenants. Answers how many.
-async fn ask_all(db: &Database, rebuild: Rebuild) -> Result<u64, sqlx::Error> {
-    let (mut after, mut asked) = (Uuid::nil(), 0);
-    loop {
-        let tenants = store::tenants::all(db, after, 1_000).await?;
-        let Some(last) = tenants.last() else { return Ok(asked) };
-        after = TenantId::uuid(*last);
-        for tenant in tenants {
-            let mut tx = db.tenant(tenant).await?;
-            store::tenants::ask(&mut tx, rebuild).await?;
-            tx.commit().await?;
-            asked += 1;
-        }
-    }
-}
-
-/// Puts the service together over any engine. `index` is the id of what the engine holds.
+/// Puts the service together over any engine. `index` is the id of what the engine holds, `close` its end.
 #[doc(hidden)]
-pub fn build_on(config: Config, env: Env, db: Database, engine: Arc<dyn Engine>, index: Uuid) -> Parts {
+pub fn build_on<F>(
+    config: Config,
+    env: Env,
+    db: Database,
+    engine: Arc<dyn Engine>,
+    index: Uuid,
+    opened: Opened,
+    close: impl FnOnce() -> F + Send + 'static,
+) -> Parts
+where
+    F: Future<Output = Result<(), EngineError>> + Send,
+{
     let leases = Leases::new(db.clone(), index, engine.shards(), config.lease());
     let (clock, entropy) = (env.clock.clone(), env.entropy.clone());
     let indexer = Arc::new(Indexer::new(
@@ -130,25 +104,15 @@ pub fn build_on(config: Config, env: Env, db: Database, engine: Arc<dyn Engine>,
     jobs.push(jobs::expunge_deletes(indexer.clone(), &env.tasks, seconds(config.expunge_interval_s)));
     jobs.push(jobs::rebuild_indexes(indexer.clone(), &env.tasks));
     jobs.push(jobs::close_gaps(indexer.clone(), &env.tasks));
+    jobs.push(jobs::close_index(close, leases.clone(), &env.tasks));
     let events = Arc::new(Events::new(indexer.clone()));
     for job in consumer(&bus, events::CONSUMER, &events::KINDS, events, config.consumer.clone()) {
-        jobs.push(once_held(job, leases.clone(), &env.tasks));
+        jobs.push(jobs::once_settled(job, indexer.clone(), index, opened, &env.tasks));
     }
 
     let probes = vec![db.probe("postgres"), env.nats.probe(), held(leases)];
     let grpc = api::routes(api::Api { indexer, peers: env.peers, outbox });
     Parts { name: NAME, grpc, jobs, probes, http: None }
-}
-
-/// Events are taken from the bus only by the process that can write them.
-fn once_held(job: Job, leases: Leases, tasks: &lethe_ambient::Tasks) -> Job {
-    let (name, run, tasks) = (job.name, job.run, tasks.clone());
-    Job::new(name, async move {
-        tokio::select! {
-            () = leases.complete() => run.await,
-            () = tasks.stopped() => {}
-        }
-    })
 }
 
 /// Ready when all shards are ours.

@@ -3,9 +3,7 @@
 
 use lethe_ids::{ContactId, ConversationId, MemberId, MessageId, TenantId};
 use lethe_proto::{
-    messaging::{
-        Channel, HydrateMessagesRequest, Message, message_service_client::MessageServiceClient,
-    },
+    messaging::{Channel, HydrateMessagesRequest, Message, message_service_client::MessageServiceClient},
     search::{Highlight, SearchHit, SearchMessagesRequest, SearchMessagesResponse, WaitFor},
 };
 use lethe_service::{CallContext, Failure, Limit, PageKey, id, instant};
@@ -85,7 +83,8 @@ fn read(request: &SearchMessagesRequest) -> Result<Search, Failure> {
         return Err(Failure::invalid("query", "must have 1 to 256 characters"));
     }
     let sought = analysis::sought(&request.query);
-    let channel = Channel::try_from(request.channel).map_err(|_| Failure::invalid("channel", "is none of ours"))?;
+    let channel =
+        Channel::try_from(request.channel).map_err(|_| Failure::invalid("channel", "is none of ours"))?;
     let after = PageKey::of(request.page.as_ref())?;
     let (from, until) = (time(&request.from, "from")?, time(&request.until, "until")?);
     if let (Some(from), Some(until)) = (from, until)
@@ -106,7 +105,10 @@ fn read(request: &SearchMessagesRequest) -> Result<Search, Failure> {
     })
 }
 
-fn optional<T: std::str::FromStr<Err = lethe_ids::NotAnId>>(field: &str, text: &str) -> Result<Option<T>, Failure> {
+fn optional<T: std::str::FromStr<Err = lethe_ids::NotAnId>>(
+    field: &str,
+    text: &str,
+) -> Result<Option<T>, Failure> {
     if text.is_empty() { Ok(None) } else { id(field, text).map(Some) }
 }
 
@@ -130,7 +132,10 @@ async fn wait(api: &Api, context: &CallContext, tenant: TenantId, wait_for: &Wai
         let progress = store::progress::read(&mut tx, &[contact].into()).await?;
         let is_whole = store::tenants::standing(&mut tx).await?.is_some_and(|(is_done, _)| is_done);
         drop(tx);
-        if is_whole && progress.get(&contact).is_some_and(|progress| progress.has_reached(wait_for.seq)) {
+        if indexer.is_settled()
+            && is_whole
+            && progress.get(&contact).is_some_and(|progress| progress.has_reached(wait_for.seq))
+        {
             return Ok(true);
         }
         if Instant::now() >= deadline {

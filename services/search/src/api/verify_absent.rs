@@ -21,10 +21,7 @@ pub(super) async fn verify_absent(
         // of the contact has its id, so one without it has none of its words.
         line(INDEX, DOCUMENTS, verified.looked_for, index.found, "TERMS_ABSENT", "TERMS_FOUND"),
         line(INDEX, "files", index.segments, index.stray_files, "NO_STRAY_FILES", "STRAY_FILES"),
-        Finding {
-            attestation: Attestation::Declared.into(),
-            ..line(INDEX, "volume", 0, 0, volume, volume)
-        },
+        Finding { attestation: Attestation::Declared.into(), ..line(INDEX, "volume", 0, 0, volume, volume) },
         line(POSTGRES, PROGRESS, verified.rows_looked_for, verified.rows, "ROWS_ABSENT", "ROWS_FOUND"),
     ];
     Ok(VerifyAbsentResponse { findings, verified_at: Some(timestamp(indexer.clock.now())) })

@@ -14,6 +14,7 @@ mod scan;
 mod schema;
 mod shard;
 mod volume;
+mod words;
 
 use std::{
     fs,
@@ -74,7 +75,15 @@ impl TantivyEngine {
             (false, true) => Opened::Whole,
             (false, false) => Opened::Unsure,
         };
-        Ok((Self { folder: folder.to_owned(), shards: shards.into(), id, lock: Arc::new(Mutex::new(Some(lock))) }, opened))
+        Ok((
+            Self {
+                folder: folder.to_owned(),
+                shards: shards.into(),
+                id,
+                lock: Arc::new(Mutex::new(Some(lock))),
+            },
+            opened,
+        ))
     }
 
     /// The index's id: another one means other contents.

@@ -1,12 +1,12 @@
 //! Keeping the index: its leases, its durability, the bytes of what was deleted in it, and its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use lethe_ambient::Tasks;
 use lethe_service::{Failure, Job, Progress};
 
 use crate::{
-    engine::{Engine, EngineError, tantivy::TantivyEngine},
+    engine::{Engine, EngineError},
     error::Error,
     indexer::Indexer,
     leases::Leases,
@@ -41,14 +41,19 @@ pub(crate) fn expunge_deletes(indexer: Arc<Indexer>, tasks: &Tasks, interval: Du
     })
 }
 
-/// When the process stops, marks the index as whole.
-pub(crate) fn close_index(engine: TantivyEngine, tasks: &Tasks) -> Job {
+/// When the process stops, closes the index and gives its shards back.
+pub(crate) fn close_index<F>(close: impl FnOnce() -> F + Send + 'static, leases: Leases, tasks: &Tasks) -> Job
+where
+    F: Future<Output = Result<(), EngineError>> + Send,
+{
     let tasks = tasks.clone();
     Job::new("search.close_index", async move {
         tasks.stopped().await;
-        let closed: Result<(), EngineError> = engine.close().await;
-        if let Err(error) = closed {
+        if let Err(error) = close().await {
             tracing::warn!(%error, "the index was not closed; it is compared with messaging at the next start");
+        }
+        if let Err(error) = leases.give_back().await {
+            tracing::warn!(%error, "the shards were not given back; their leases run out");
         }
     })
 }

@@ -70,7 +70,8 @@ async fn rebuild(indexer: &Indexer, due: &Due) -> Result<u64, Error> {
     for some in left.chunks(200) {
         let turn = indexer.turn(due.tenant).await?;
         let batch = indexer.source.by_ids(due.tenant, some).await?;
-        let removes = batch.absent.into_iter().map(|message| (message, crate::engine::Version::UNKNOWN)).collect();
+        let removes =
+            batch.absent.into_iter().map(|message| (message, crate::engine::Version::UNKNOWN)).collect();
         turn.write(Changes { removes, ..Changes::default() }).await?;
     }
     indexer.turn(due.tenant).await?.expunge().await?;

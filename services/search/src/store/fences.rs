@@ -42,11 +42,12 @@ pub(crate) async fn fenced(
 ) -> Result<BTreeSet<ContactId>, sqlx::Error> {
     let tenant = tx.tenant();
     let contacts: Vec<Uuid> = contacts.iter().map(|contact| contact.uuid()).collect();
-    let erased: Vec<Uuid> = sqlx::query_scalar("select erased from fences where tenant_id = $1 and erased = any($2)")
-        .bind(tenant.uuid())
-        .bind(contacts)
-        .fetch_all(&mut **tx)
-        .await?;
+    let erased: Vec<Uuid> =
+        sqlx::query_scalar("select erased from fences where tenant_id = $1 and erased = any($2)")
+            .bind(tenant.uuid())
+            .bind(contacts)
+            .fetch_all(&mut **tx)
+            .await?;
     Ok(erased.into_iter().map(ContactId::new).collect())
 }
 
@@ -131,7 +132,11 @@ pub(crate) async fn find(tx: &mut TenantTx, scope: ScopeId) -> Result<Option<Fen
 }
 
 /// Notes what was deleted. The numbers are over all calls and never fall.
-pub(crate) async fn note_purged(tx: &mut TenantTx, scope: ScopeId, purged: Purged) -> Result<(), sqlx::Error> {
+pub(crate) async fn note_purged(
+    tx: &mut TenantTx,
+    scope: ScopeId,
+    purged: Purged,
+) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant();
     sqlx::query(
         "update fences set purged_documents = greatest(purged_documents, $3),

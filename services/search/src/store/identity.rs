@@ -10,9 +10,11 @@ pub(crate) async fn read(db: &Database) -> Result<Option<Uuid>, sqlx::Error> {
 
 /// From now on it is this one.
 pub(crate) async fn write(db: &Database, id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("insert into index_identity (id) values ($1) on conflict (one) do update set id = excluded.id")
-        .bind(id)
-        .execute(db.jobs())
-        .await?;
+    sqlx::query(
+        "insert into index_identity (id) values ($1) on conflict (one) do update set id = excluded.id",
+    )
+    .bind(id)
+    .execute(db.jobs())
+    .await?;
     Ok(())
 }

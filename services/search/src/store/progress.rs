@@ -84,11 +84,12 @@ pub(crate) async fn write(
 /// How many rows a contact has: one or none.
 pub(crate) async fn count(tx: &mut TenantTx, contact: ContactId) -> Result<u64, sqlx::Error> {
     let tenant = tx.tenant();
-    let rows: i64 = sqlx::query_scalar("select count(*) from progress where tenant_id = $1 and contact_id = $2")
-        .bind(tenant.uuid())
-        .bind(contact.uuid())
-        .fetch_one(&mut **tx)
-        .await?;
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from progress where tenant_id = $1 and contact_id = $2")
+            .bind(tenant.uuid())
+            .bind(contact.uuid())
+            .fetch_one(&mut **tx)
+            .await?;
     Ok(rows.unsigned_abs())
 }
 

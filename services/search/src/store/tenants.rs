@@ -93,7 +93,12 @@ pub(crate) async fn due(db: &Database) -> Result<Option<Due>, sqlx::Error> {
 }
 
 /// A rebuild is done, unless another was asked for meanwhile.
-pub(crate) async fn done(tx: &mut TenantTx, due: &Due, indexed: u64, at: OffsetDateTime) -> Result<(), sqlx::Error> {
+pub(crate) async fn done(
+    tx: &mut TenantTx,
+    due: &Due,
+    indexed: u64,
+    at: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant();
     sqlx::query(
         "update tenants set rebuilt_at = $3, indexed = $4,

@@ -6,7 +6,9 @@ use lethe_search::engine::{
     Document, Engine, EngineError, FencingToken, Opened, Version, Write, Written, tantivy::TantivyEngine,
 };
 
-use crate::support::{TOKEN, contact, document, found, fresh, neighbours, open, opened, put, reopen, search, tenant};
+use crate::support::{
+    TOKEN, contact, document, found, fresh, neighbours, open, opened, put, reopen, search, tenant,
+};
 
 async fn index(engine: &TantivyEngine, tenant: TenantId, documents: &[&Document]) -> Written {
     let written = engine.write(TOKEN, tenant, documents.iter().map(|d| put(d)).collect()).await.unwrap();

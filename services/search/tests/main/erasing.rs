@@ -34,10 +34,10 @@ async fn an_erasure_leaves_no_byte_and_says_what_it_looked_for() {
     let erasure = Erasure::of(gone.tenant, gone.contact);
     let count = erasure.count(&stage).await;
     assert!(count.known);
-    assert_eq!(count.tallies.iter().map(|t| (t.kind.as_str(), t.count)).collect::<Vec<_>>(), [
-        ("documents", 6),
-        ("progress", 1)
-    ]);
+    assert_eq!(
+        count.tallies.iter().map(|t| (t.kind.as_str(), t.count)).collect::<Vec<_>>(),
+        [("documents", 6), ("progress", 1)]
+    );
     assert!(!Erasure::of(gone.tenant, ContactId::new(fresh())).count(&stage).await.known);
     assert!(erasure.purge(&stage).await.is_err(), "not before the fence");
 
@@ -49,11 +49,14 @@ async fn an_erasure_leaves_no_byte_and_says_what_it_looked_for() {
     assert!(other.verify(&stage).await.is_err(), "not fenced");
     // The verifier sees what is there: it can say no.
     let before = erasure.verify(&stage).await.unwrap();
-    assert_eq!(lines(&before), [
-        ("index", "documents", 7, 7),
-        ("index", "files", before[1].looked_for, 0),
-        ("postgres", "progress", 1, 1)
-    ]);
+    assert_eq!(
+        lines(&before),
+        [
+            ("index", "documents", 7, 7),
+            ("index", "files", before[1].looked_for, 0),
+            ("postgres", "progress", 1, 1)
+        ]
+    );
 
     // A message that comes after the fence is not indexed, and leaves no row.
     stage.messaging.say(gone, "axolotl6late hello").await;
@@ -93,13 +96,7 @@ struct Between {
 
 impl Between {
     fn new(inner: TantivyEngine, db: Database, permits: usize) -> Self {
-        Self {
-            inner,
-            db,
-            fence: Mutex::default(),
-            gate: Semaphore::new(permits),
-            waiting: Mutex::default(),
-        }
+        Self { inner, db, fence: Mutex::default(), gate: Semaphore::new(permits), waiting: Mutex::default() }
     }
 }
 

@@ -157,6 +157,12 @@ impl Messaging {
         seq
     }
 
+    /// Answers nonsense about this message from now on.
+    pub(crate) fn spoil(&self, id: MessageId) {
+        let mut state = self.state.lock().unwrap();
+        state.messages.get_mut(&id).unwrap().message.contact_id = "nobody".to_owned();
+    }
+
     /// Not to be had any more, without a word on the bus.
     pub(crate) fn hide(&self, contact: ContactId) {
         self.state.lock().unwrap().hidden.push(contact);
@@ -200,7 +206,8 @@ impl MessageService for Messaging {
         request: Request<ReadForIndexRequest>,
     ) -> Result<Response<ReadForIndexResponse>, Status> {
         let request = request.into_inner();
-        let tenant: TenantId = request.tenant_id.parse().map_err(|_| Status::invalid_argument("tenant_id"))?;
+        let tenant: TenantId =
+            request.tenant_id.parse().map_err(|_| Status::invalid_argument("tenant_id"))?;
         let state = self.state.lock().unwrap();
         let indexable = |stored: &Stored| IndexableMessage {
             message: Some(stored.message.clone()),
@@ -252,7 +259,10 @@ impl MessageService for Messaging {
         Ok(Response::new(HydrateMessagesResponse { messages }))
     }
 
-    async fn send_message(&self, _: Request<SendMessageRequest>) -> Result<Response<AcceptedMessage>, Status> {
+    async fn send_message(
+        &self,
+        _: Request<SendMessageRequest>,
+    ) -> Result<Response<AcceptedMessage>, Status> {
         Err(Status::unimplemented(""))
     }
     async fn receive_message(

@@ -51,11 +51,8 @@ async fn what_is_found_is_the_present_state() {
     assert_eq!(stage.search(place, "grey", seq).await, texts(&[third, first]), "the restriction was lifted");
 
     let member = MemberId::new(fresh());
-    let by_member = SearchMessagesRequest {
-        query: "grey".to_owned(),
-        member_id: member.to_string(),
-        ..<_>::default()
-    };
+    let by_member =
+        SearchMessagesRequest { query: "grey".to_owned(), member_id: member.to_string(), ..<_>::default() };
     assert_eq!(ids(&stage.ask(place.tenant, by_member.clone()).await.unwrap()), texts(&[]));
     let seq = messaging.assign(place, member).await;
     stage.search(place, "grey", seq).await;
@@ -193,7 +190,11 @@ async fn what_does_not_fit_is_refused_by_name() {
     ] {
         let status = stage.ask(tenant, request).await.unwrap_err();
         let failure = lethe_service::Failure::from_status(&status);
-        assert_eq!((failure.code, failure.field.as_deref()), (Code::InvalidArgument, Some(field)), "{failure}");
+        assert_eq!(
+            (failure.code, failure.field.as_deref()),
+            (Code::InvalidArgument, Some(field)),
+            "{failure}"
+        );
     }
     stage.stop().await;
 }

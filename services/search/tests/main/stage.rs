@@ -3,11 +3,12 @@
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
 use lethe_access::Role;
+use lethe_ambient::Entropy;
 use lethe_ids::{ContactId, ErasureId, MessageId, ScopeId, TenantId};
 use lethe_outbox::{Bus, Outbox, RelayConfig, kind, relay};
 use lethe_proto::{
     erasure::{
-        CountRequest, CountResponse, Finding, FenceRequest, FenceResponse, PurgeRequest, PurgeResponse,
+        CountRequest, CountResponse, FenceRequest, FenceResponse, Finding, PurgeRequest, PurgeResponse,
         Scope, VerifyAbsentRequest, participant_service_client::ParticipantServiceClient,
     },
     messaging::message_service_server::MessageServiceServer,
@@ -18,9 +19,9 @@ use lethe_proto::{
 };
 use lethe_search::{
     Config,
-    engine::{Engine, tantivy::TantivyEngine},
+    engine::{Engine, Opened, tantivy::TantivyEngine},
 };
-use lethe_service::{BASE_MIGRATION, Database, DatabaseConfig, PeerChannel, Parts, Server};
+use lethe_service::{BASE_MIGRATION, Database, DatabaseConfig, Parts, PeerChannel, Server};
 use lethe_testkit::{Databases, World};
 use tonic::Status;
 
@@ -42,6 +43,7 @@ pub(crate) fn config(database: &DatabaseConfig, folder: &Path) -> Config {
     config.index_dir = folder.to_owned();
     config.commit_interval_ms = 10;
     config.gap_ms = 200;
+    config.lease_ms = 1_500;
     config.wait_for_ms = 5_000;
     config
 }
@@ -92,13 +94,17 @@ impl Stage {
     }
 
     /// Over an engine that the test has its fingers in.
-    pub(crate) async fn on<E: Engine>(folder: &Path, wrap: impl FnOnce(TantivyEngine, Database) -> E) -> (Self, Arc<E>) {
+    pub(crate) async fn on<E: Engine>(
+        folder: &Path,
+        wrap: impl FnOnce(TantivyEngine, Database) -> E,
+    ) -> (Self, Arc<E>) {
         let (stage, env) = Self::prepare(&mut Kept::new().await, folder, |_| {}).await;
         let engine = crate::support::open(folder);
         let id = engine.id();
         let engine = Arc::new(wrap(engine, stage.db.clone()));
-        let parts =
-            lethe_search::build_on(stage.config.clone(), env.clone(), stage.db.clone(), engine.clone(), id);
+        let (config, db) = (stage.config.clone(), stage.db.clone());
+        let close = async || Ok(());
+        let parts = lethe_search::build_on(config, env.clone(), db, engine.clone(), id, Opened::Empty, close);
         (stage.serve(parts, &env), engine)
     }
 
@@ -107,7 +113,9 @@ impl Stage {
         folder: &Path,
         configure: impl FnOnce(&mut Config),
     ) -> (Self, lethe_service::Env) {
-        let world = World::new(&["search", "messaging", "gateway", "retention", "operator"]).await;
+        let mut world = World::new(&["search", "messaging", "gateway", "retention", "operator"]).await;
+        // Another process draws other ids.
+        world.entropy = Entropy::seeded(fresh().as_u64_pair().1);
         let env = world.env("messaging").await;
         let db = Database::connect("messaging", &kept.messaging_db).await.unwrap();
         let outbox = Outbox::new(kind::MESSAGING_AUDIT_RECORDED, world.clock.clone(), world.entropy.clone());

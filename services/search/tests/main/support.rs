@@ -73,7 +73,8 @@ pub(crate) fn reopen(folder: &Path) -> Result<(TantivyEngine, Opened), EngineErr
 }
 
 fn index_id(folder: &Path) -> Option<Uuid> {
-    let mark: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("mark.json")).ok()?).ok()?;
+    let mark: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("mark.json")).ok()?).ok()?;
     mark["id"].as_str()?.parse().ok()
 }
 

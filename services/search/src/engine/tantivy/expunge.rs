@@ -13,6 +13,13 @@ impl Shard {
     /// Refreshes and removes what is deleted; durable when it returns. Writers wait meanwhile, searches do not.
     pub(super) fn expunge(&self) -> Result<Expunged, EngineError> {
         let mut writing = self.keep_still()?;
+        if self.holding()?.is_empty() {
+            // Nor is a writer needed soon: an idle shard has no threads.
+            writing.rest();
+            self.reload()?;
+            self.sync()?;
+            return Ok(Expunged::default());
+        }
         let mut expunged = Expunged::default();
         for _ in 0..ROUNDS {
             let holding = self.holding()?;

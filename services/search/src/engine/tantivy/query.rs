@@ -7,31 +7,19 @@ use tantivy::{
     schema::IndexRecordOption,
 };
 
-use super::schema::{Fields, key_term, tenant_term};
+use super::schema::{Fields, Key};
 use crate::{analysis::Phrase, engine::Search};
 
 /// The query of `search` among the documents of `tenant`.
 pub(super) fn query(fields: &Fields, tenant: TenantId, search: &Search) -> BooleanQuery {
-    let mut all = vec![must(tenant_term(fields, tenant))];
-    if let Some(channel) = search.channel {
-        all.push(must(Term::from_field_bytes(fields.channel, &channel_bytes(channel as i32))));
-    }
-    if let Some(contact) = search.contact {
-        all.push(must(key_term(fields.contact, tenant, contact.uuid())));
-    }
-    if let Some(conversation) = search.conversation {
-        all.push(must(key_term(fields.conversation, tenant, conversation.uuid())));
-    }
-    if let Some(member) = search.member {
-        all.push(must(key_term(fields.member, tenant, member.uuid())));
-    }
+    let mut keys = vec![Key::Tenant];
+    keys.extend(search.channel.map(|channel| Key::Channel(channel.into())));
+    keys.extend(search.contact.map(|contact| Key::Contact(contact.uuid())));
+    keys.extend(search.conversation.map(|conversation| Key::Conversation(conversation.uuid())));
+    keys.extend(search.member.map(|member| Key::Member(member.uuid())));
+    let mut all: Vec<_> = keys.into_iter().map(|key| must(key.term(fields, tenant))).collect();
     all.extend(search.sought.phrases.iter().map(|phrase| (Occur::Must, phrase_query(fields, phrase))));
     BooleanQuery::new(all)
-}
-
-/// A channel as it is indexed.
-pub(super) fn channel_bytes(channel: i32) -> [u8; 4] {
-    channel.to_be_bytes()
 }
 
 fn must(term: Term) -> (Occur, Box<dyn Query>) {

@@ -91,9 +91,10 @@ pub fn read_folder(folder: &Path, visit: &mut dyn FnMut(&Piece<'_>)) -> Result<V
 /// Looks for what is wanted in a shard's folder.
 pub(super) fn scan(folder: &Path, tenant: TenantId, wanted: &Wanted) -> Result<Scanned, EngineError> {
     let mut keys: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
-    let ids = wanted.messages.iter().map(|m| m.uuid()).chain(wanted.contact.map(|c| c.uuid()));
-    for id in ids {
-        keys.insert([tenant.uuid().as_bytes().as_slice(), id.as_bytes()].concat(), false);
+    let ids =
+        wanted.messages.iter().map(|m| (b'm', m.uuid())).chain(wanted.contact.map(|c| (b'c', c.uuid())));
+    for (kind, id) in ids {
+        keys.insert([&[kind], tenant.uuid().as_bytes().as_slice(), id.as_bytes()].concat(), false);
     }
     let contents = Contents::of(folder).map_err(failed)?;
     let mut scanned = Scanned::default();
@@ -135,7 +136,7 @@ impl Contents {
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             let owner = name.split('.').next().unwrap_or_default().to_owned();
-            let ours = matches!(name.as_str(), "meta.json" | ".managed.json") || name.ends_with(".lock");
+            let ours = name == "meta.json" || name.ends_with(".lock");
             let of_listed = ids.contains(&owner) && deletes.contains(Path::new(&name));
             if !ours && !of_listed {
                 strays.entry(owner).or_default().push(name);

@@ -1,5 +1,8 @@
-//! The fields of a document. Ids are terms that begin with the tenant, so that no id of another tenant matches; the
-//! columns hold what a hit and a version are made of. Nothing is stored.
+//! The fields of a document: its keys, its words, and the columns that a hit and a version are made of. Nothing is
+//! stored.
+//!
+//! All keys share one field, since each field's dictionary costs at every commit. A key begins with what it is of and
+//! with the tenant, so that no id of another tenant matches.
 
 use lethe_ids::{MessageId, TenantId};
 use tantivy::{
@@ -21,12 +24,8 @@ pub(super) const MEMBERS: &str = "members";
 /// The fields.
 #[derive(Clone, Copy)]
 pub(super) struct Fields {
-    pub(super) tenant: Field,
-    pub(super) message: Field,
-    pub(super) contact: Field,
-    pub(super) conversation: Field,
-    pub(super) member: Field,
-    pub(super) channel: Field,
+    pub(super) keys: Field,
+    pub(super) text: Field,
     pub(super) at: Field,
     pub(super) id_high: Field,
     pub(super) id_low: Field,
@@ -34,53 +33,60 @@ pub(super) struct Fields {
     pub(super) seq: Field,
     /// A digest of author and assignee: what may change without a new version.
     pub(super) members: Field,
-    pub(super) text: Field,
 }
 
+/// The schema, and its fields.
 pub(super) fn schema() -> (Schema, Fields) {
     let mut builder = Schema::builder();
-    let term = BytesOptions::default().set_indexed();
     let column = || NumericOptions::default().set_fast();
     let text = TextOptions::default().set_indexing_options(
         TextFieldIndexing::default()
-            .set_tokenizer("raw")
+            .set_tokenizer(super::words::WORDS)
             .set_fieldnorms(false)
             .set_index_option(IndexRecordOption::WithFreqsAndPositions),
     );
     let fields = Fields {
-        tenant: builder.add_bytes_field("tenant", term.clone()),
-        message: builder.add_bytes_field("message", term.clone()),
-        contact: builder.add_bytes_field("contact", term.clone()),
-        conversation: builder.add_bytes_field("conversation", term.clone()),
-        member: builder.add_bytes_field("member", term.clone()),
-        channel: builder.add_bytes_field("channel", term),
+        keys: builder.add_bytes_field("keys", BytesOptions::default().set_indexed()),
+        text: builder.add_text_field("text", text),
         at: builder.add_i64_field(AT, column()),
         id_high: builder.add_u64_field(ID_HIGH, column()),
         id_low: builder.add_u64_field(ID_LOW, column()),
         incarnation: builder.add_u64_field(INCARNATION, column()),
         seq: builder.add_u64_field(SEQ, column()),
         members: builder.add_u64_field(MEMBERS, column()),
-        text: builder.add_text_field("text", text),
     };
     (builder.build(), fields)
 }
 
-/// The key of something within a tenant: 16 bytes of the tenant, 16 of the thing.
-pub(super) fn key(tenant: TenantId, id: Uuid) -> [u8; 32] {
-    let mut key = [0; 32];
-    key[..16].copy_from_slice(tenant.uuid().as_bytes());
-    key[16..].copy_from_slice(id.as_bytes());
-    key
+/// What a document is found by beside its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    Tenant,
+    Message(Uuid),
+    Contact(Uuid),
+    Conversation(Uuid),
+    /// Its author or assignee.
+    Member(Uuid),
+    Channel(i32),
 }
 
-/// The term of something within a tenant.
-pub(super) fn key_term(field: Field, tenant: TenantId, id: Uuid) -> Term {
-    Term::from_field_bytes(field, &key(tenant, id))
-}
+impl Key {
+    /// Kind (1 byte), tenant (16), id (16, or 4 of a channel).
+    pub(super) fn bytes(self, tenant: TenantId) -> Vec<u8> {
+        let (kind, id) = match &self {
+            Self::Tenant => (b't', Vec::new()),
+            Self::Message(id) => (b'm', id.as_bytes().to_vec()),
+            Self::Contact(id) => (b'c', id.as_bytes().to_vec()),
+            Self::Conversation(id) => (b'v', id.as_bytes().to_vec()),
+            Self::Member(id) => (b'a', id.as_bytes().to_vec()),
+            Self::Channel(number) => (b'h', number.to_be_bytes().to_vec()),
+        };
+        [&[kind], tenant.uuid().as_bytes().as_slice(), &id].concat()
+    }
 
-/// The term that all documents of a tenant have.
-pub(super) fn tenant_term(fields: &Fields, tenant: TenantId) -> Term {
-    Term::from_field_bytes(fields.tenant, tenant.uuid().as_bytes())
+    pub(super) fn term(self, fields: &Fields, tenant: TenantId) -> Term {
+        Term::from_field_bytes(fields.keys, &self.bytes(tenant))
+    }
 }
 
 /// A message id as its two columns.

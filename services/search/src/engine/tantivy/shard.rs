@@ -19,21 +19,18 @@ use tantivy::{
     query::TermQuery,
     schema::IndexRecordOption,
     store::Compressor,
-    tokenizer::{PreTokenizedString, Token},
 };
 
 use super::{
     census::Census,
     newest::Newest,
-    query::{channel_bytes, query},
+    query::query,
     recent::{Recent, State},
-    schema::{Fields, INCARNATION, MEMBERS, SEQ, halves, key_term, schema, tenant_term},
+    schema::{Fields, INCARNATION, Key, MEMBERS, SEQ, halves, schema},
     volume::Volume,
+    words::tokenizers,
 };
-use crate::{
-    analysis,
-    engine::{Document, EngineError, FencingToken, Hit, Search, Version, Write, Written},
-};
+use crate::engine::{Document, EngineError, FencingToken, Hit, Search, Version, Write, Written};
 
 /// What a writer holds in memory before it writes a segment. In bytes, the least that Tantivy takes.
 const WRITER_MEMORY: usize = 15_000_000;
@@ -72,7 +69,11 @@ impl Shard {
             docstore_compress_dedicated_thread: false,
             ..IndexSettings::default()
         };
-        let index = IndexBuilder::new().schema(schema).settings(settings).open_or_create(volume.clone())?;
+        let index = IndexBuilder::new()
+            .schema(schema)
+            .settings(settings)
+            .tokenizers(tokenizers())
+            .open_or_create(volume.clone())?;
         remove_strays(&index, folder)?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         Ok(Self { index, volume, reader, fields, writing: Mutex::default() })
@@ -109,10 +110,9 @@ impl Shard {
                 Write::Put(document) => self.put(&mut writing, tenant, *document, &mut written),
                 Write::Remove(message, version) => self.remove(&mut writing, tenant, message, version),
                 Write::RemoveContact(contact) => {
-                    let term = key_term(self.fields.contact, tenant, contact.uuid());
-                    self.remove_all(&mut writing, term)
+                    self.remove_all(&mut writing, Key::Contact(contact.uuid()).term(&self.fields, tenant))
                 }
-                Write::RemoveTenant => self.remove_all(&mut writing, tenant_term(&self.fields, tenant)),
+                Write::RemoveTenant => self.remove_all(&mut writing, Key::Tenant.term(&self.fields, tenant)),
             };
             if let Err(error) = outcome {
                 writing.give_up();
@@ -147,7 +147,7 @@ impl Shard {
             }
             _ => {}
         }
-        let term = key_term(self.fields.message, tenant, document.message.uuid());
+        let term = Key::Message(document.message.uuid()).term(&self.fields, tenant);
         let writer = writing.writer(&self.index)?;
         if present.is_some() {
             writer.delete_term(term);
@@ -170,7 +170,7 @@ impl Shard {
         let newest = present.map_or(version, |present| present.version.max(version));
         writing.recent.remove((tenant, message), newest);
         if present.is_some() {
-            let term = key_term(self.fields.message, tenant, message.uuid());
+            let term = Key::Message(message.uuid()).term(&self.fields, tenant);
             writing.writer(&self.index)?.delete_term(term);
             writing.is_dirty = true;
         }
@@ -194,9 +194,9 @@ impl Shard {
         if let Some(written) = writing.recent.written(&(tenant, message)) {
             return Ok(written);
         }
-        let term = key_term(self.fields.message, tenant, message.uuid());
+        let term = Key::Message(message.uuid()).term(&self.fields, tenant);
         for segment in self.reader.searcher().segment_readers() {
-            let terms = segment.inverted_index(self.fields.message)?;
+            let terms = segment.inverted_index(self.fields.keys)?;
             let Some(mut postings) = terms.read_postings(&term, IndexRecordOption::Basic)? else { continue };
             while postings.doc() != TERMINATED {
                 if !segment.is_deleted(postings.doc()) {
@@ -210,32 +210,27 @@ impl Shard {
 
     fn document(&self, tenant: TenantId, document: &Document, state: State) -> TantivyDocument {
         let fields = &self.fields;
-        let key = |id| super::schema::key(tenant, id);
         let (high, low) = halves(document.message);
         let mut fresh = TantivyDocument::default();
-        fresh.add_bytes(fields.tenant, tenant.uuid().as_bytes());
-        fresh.add_bytes(fields.message, &key(document.message.uuid()));
-        fresh.add_bytes(fields.contact, &key(document.contact.uuid()));
-        fresh.add_bytes(fields.conversation, &key(document.conversation.uuid()));
-        for member in document.author.iter().chain(&document.assigned) {
-            fresh.add_bytes(fields.member, &key(member.uuid()));
+        let members =
+            document.author.iter().chain(&document.assigned).map(|member| Key::Member(member.uuid()));
+        let keys = [
+            Key::Tenant,
+            Key::Message(document.message.uuid()),
+            Key::Contact(document.contact.uuid()),
+            Key::Conversation(document.conversation.uuid()),
+            Key::Channel(document.channel.into()),
+        ];
+        for key in keys.into_iter().chain(members) {
+            fresh.add_bytes(fields.keys, &key.bytes(tenant));
         }
-        fresh.add_bytes(fields.channel, &channel_bytes(document.channel as i32));
         fresh.add_i64(fields.at, document.at);
         fresh.add_u64(fields.id_high, high);
         fresh.add_u64(fields.id_low, low);
         fresh.add_u64(fields.incarnation, u64::from(state.version.incarnation));
         fresh.add_u64(fields.seq, state.version.seq);
         fresh.add_u64(fields.members, state.members);
-        let tokens = analysis::tokens(document.text.expose()).into_iter().map(|token| Token {
-            offset_from: 0,
-            offset_to: 0,
-            position: token.position as usize,
-            text: token.term,
-            position_length: 1,
-        });
-        let text = PreTokenizedString { text: String::new(), tokens: tokens.collect() };
-        fresh.add_pre_tokenized_text(fields.text, text);
+        fresh.add_text(fields.text, document.text.expose());
         fresh
     }
 
@@ -320,11 +315,8 @@ impl Shard {
         tenant: TenantId,
         contact: Option<ContactId>,
     ) -> Result<Vec<MessageId>, EngineError> {
-        let term = match contact {
-            Some(contact) => key_term(self.fields.contact, tenant, contact.uuid()),
-            None => tenant_term(&self.fields, tenant),
-        };
-        self.census(term)
+        let key = contact.map_or(Key::Tenant, |contact| Key::Contact(contact.uuid()));
+        self.census(key.term(&self.fields, tenant))
     }
 
     pub(super) fn conversation(
@@ -332,7 +324,7 @@ impl Shard {
         tenant: TenantId,
         conversation: ConversationId,
     ) -> Result<Vec<MessageId>, EngineError> {
-        self.census(key_term(self.fields.conversation, tenant, conversation.uuid()))
+        self.census(Key::Conversation(conversation.uuid()).term(&self.fields, tenant))
     }
 
     fn census(&self, term: Term) -> Result<Vec<MessageId>, EngineError> {
@@ -357,6 +349,13 @@ impl Writing {
             self.writer = Some(writer);
         }
         self.writer.as_mut().ok_or_else(|| EngineError::Failed("no writer".to_owned()))
+    }
+
+    /// Lets the writer go. Nothing may be waiting in it.
+    pub(super) fn rest(&mut self) {
+        if !self.is_dirty {
+            self.writer = None;
+        }
     }
 
     /// Waits for the merge that is running. One that failed left its segments as they were.

@@ -1,6 +1,9 @@
-//! The files of a shard. As Tantivy's own directory, but for one thing: nothing is synced to disk one file at a time.
-//! A commit of Tantivy's makes some 17 syncs of files that a merge deletes a second later; here a commit makes none,
-//! and [`Volume::sync`] does it for the files that are left. Until then a loss of power is noticed by the folder's mark.
+//! The files of a shard. As Tantivy's own directory, but for two things.
+//!
+//! Nothing is synced to disk one file at a time: a commit of Tantivy's makes some 17 syncs of files that a merge deletes
+//! a second later; here a commit makes none, and [`Volume::sync`] does it for the files that are left. Until then a loss
+//! of power is noticed by the folder's mark. And the list of files to collect some day, which Tantivy writes anew for
+//! each file, is the folder itself: whatever lies there and belongs to no segment goes.
 
 use std::{
     collections::BTreeSet,
@@ -18,6 +21,9 @@ use tantivy::{
         error::{DeleteError, LockError, OpenDirectoryError, OpenReadError, OpenWriteError},
     },
 };
+
+/// Where Tantivy keeps its list of files.
+const MANAGED: &str = ".managed.json";
 
 #[derive(Clone, Debug)]
 pub(super) struct Volume {
@@ -51,6 +57,18 @@ impl Volume {
         File::open(&self.folder)?.sync_data()
     }
 
+    /// The files of the folder as Tantivy keeps its list.
+    fn list(&self) -> io::Result<Vec<u8>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                names.push(name);
+            }
+        }
+        Ok(serde_json::to_vec(&names)?)
+    }
+
     fn unsynced(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,10 +100,16 @@ impl Directory for Volume {
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
+        if path == Path::new(MANAGED) {
+            return self.list().map_err(|error| OpenReadError::wrap_io_error(error, path.to_owned()));
+        }
         self.mapped.atomic_read(path)
     }
 
     fn atomic_write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
+        if path == Path::new(MANAGED) {
+            return Ok(());
+        }
         let new = self.folder.join(path).with_extension("new");
         fs::write(&new, data)?;
         fs::rename(&new, self.folder.join(path))?;

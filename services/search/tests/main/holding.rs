@@ -1,0 +1,61 @@
+//! One process writes; what fails does not hold up the rest.
+
+use lethe_outbox::dead_letters;
+
+use crate::{
+    messaging::Place,
+    stage::{Kept, Stage, texts, until},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_waits_for_the_shards_and_then_reads_all_again() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut kept = Kept::new().await;
+    let first = Stage::again(&mut kept, folder.path(), |_| {}).await;
+    let place = first.place();
+    let (id, seq) = first.messaging.say(place, "word").await;
+    assert_eq!(first.search(place, "word", seq).await, texts(&[id]));
+
+    let second = Stage::again(&mut kept, other.path(), |config| config.wait_for_ms = 100).await;
+    assert_eq!(second.look(place.tenant, "word").await, texts(&[]));
+    // The first goes on, and so its lease does.
+    for number in 0..10 {
+        let (_, seq) = first.messaging.say(place, "more").await;
+        assert_eq!(first.search(place, "more", seq).await.len(), number + 1);
+    }
+    assert_eq!(second.look(place.tenant, "word").await, texts(&[]));
+    first.stop().await;
+    until("the second to take over", || async {
+        second.look(place.tenant, "word").await == texts(&[id])
+            && second.look(place.tenant, "more").await.len() == 10
+    })
+    .await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_dead_letter_does_not_hold_back_what_comes_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut kept = Kept::new().await;
+    let stage = Stage::again(&mut kept, folder.path(), |config| {
+        config.consumer.max_deliver = 2;
+        config.consumer.backoff_ms = vec![10];
+    })
+    .await;
+    let place = stage.place();
+    let bad = Place::new(place.tenant);
+    let (_, seq) = stage.messaging.say(place, "word").await;
+    stage.search(place, "word", seq).await;
+    let (spoilt, seq) = stage.messaging.keep(bad, "word");
+    stage.messaging.spoil(spoilt);
+    stage.messaging.tell_message(bad, spoilt, seq).await;
+    let mut last = 0;
+    for _ in 0..100 {
+        last = stage.messaging.say(place, "word").await.1;
+    }
+    stage.search(place, "word", last).await;
+    until("the dead letter", || async { dead_letters(&stage.db, 10).await.unwrap().len() == 1 }).await;
+    let letter = dead_letters(&stage.db, 10).await.unwrap().remove(0);
+    assert_eq!((letter.reason.as_str(), letter.attempts), ("CORRUPT", 2));
+    stage.stop().await;
+}
