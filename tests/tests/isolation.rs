@@ -98,7 +98,7 @@ async fn a_services_role_sees_nothing_without_a_tenant_and_only_its_own_with_one
                 .fetch_one(&mut app)
                 .await
                 .expect("a privilege");
-            if !has_tenant || !may {
+            if !has_tenant || !may || WITHOUT_TENANT.iter().any(|(excused, _)| *excused == table) {
                 continue;
             }
             let count = format!("select count(*) from \"{table}\"");

@@ -79,9 +79,10 @@ async fn principals_are_believed_and_expire_with_the_tests_clock() {
     assert!(stranger.names().any(|name| name == "identity"), "who signs principals is always there");
 }
 
-/// The child of the next test: says where its servers are, and waits to be killed.
-#[tokio::test]
-#[ignore = "run by servers_end_with_a_process_that_is_killed"]
+/// Set in the process that [`servers_end_with_a_process_that_is_killed`] starts: this test once more, as its own child.
+const CHILD: &str = "LETHE_TESTKIT_CHILD";
+
+/// Says where its servers are, and waits to be killed.
 #[allow(clippy::print_stdout, reason = "the other end of a pipe reads it")]
 async fn child() {
     println!("folder={}", servers().await.folder().display());
@@ -91,8 +92,12 @@ async fn child() {
 #[tokio::test]
 async fn servers_end_with_a_process_that_is_killed() {
     use std::io::{BufRead, BufReader};
+    if std::env::var_os(CHILD).is_some() {
+        return child().await;
+    }
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["child", "--exact", "--ignored", "--nocapture"])
+        .args(["servers_end_with_a_process_that_is_killed", "--exact", "--nocapture"])
+        .env(CHILD, "1")
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
