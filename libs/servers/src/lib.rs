@@ -80,9 +80,13 @@ impl Programs {
     ///
     /// # Errors
     /// [`ServerError::Missing`] when one is not there.
-    #[allow(clippy::disallowed_methods, reason = "where programs are is a matter of the machine, not of the configuration")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "where programs are is a matter of the machine, not of the configuration"
+    )]
     pub fn find() -> Result<Self, ServerError> {
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/lethe/servers");
+        let home =
+            || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/lethe/servers");
         Self::in_folder(std::env::var_os("LETHE_SERVERS").map_or_else(home, PathBuf::from))
     }
 

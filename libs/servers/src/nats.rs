@@ -22,7 +22,12 @@ impl Nats {
     ///
     /// # Errors
     /// When it does not take connections within 20 s.
-    pub async fn start(programs: &Programs, folder: &Path, port: u16, password: &str) -> Result<Self, ServerError> {
+    pub async fn start(
+        programs: &Programs,
+        folder: &Path,
+        port: u16,
+        password: &str,
+    ) -> Result<Self, ServerError> {
         let cannot = || ServerError::io(format!("cannot write in {}", folder.display()));
         fs::create_dir_all(folder).map_err(cannot())?;
         let (log, file) = (folder.join("log"), folder.join("server.conf"));
@@ -72,5 +77,11 @@ impl Nats {
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(text.as_bytes())
 }

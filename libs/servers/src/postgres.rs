@@ -127,7 +127,12 @@ async fn initialise(
     let mut command = Command::new(program);
     command.args(arguments).arg("-D").arg(data).args(["-U", "lethe", "--auth=scram-sha-256"]);
     command.arg("--pwfile").arg(&password_file.0);
-    command.args(["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"]);
+    command.args([
+        "--encoding=UTF8",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--locale=C.UTF-8",
+    ]);
     command.arg("--no-instructions");
     if durability == Durability::Fast {
         command.arg("--no-sync");
@@ -142,7 +147,8 @@ async fn initialise(
     if output.status.success() {
         return Ok(());
     }
-    fs::write(&log, [output.stdout, output.stderr].concat()).map_err(ServerError::io("cannot write a log"))?;
+    fs::write(&log, [output.stdout, output.stderr].concat())
+        .map_err(ServerError::io("cannot write a log"))?;
     Err(ServerError::not_started("initdb", &log))
 }
 

@@ -66,7 +66,9 @@ impl Supervised {
 
     /// Ends the server at once, as a crash would: every process of its group.
     pub(crate) async fn kill(&mut self) {
-        if let Some(group) = self.shell.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+        if let Some(group) =
+            self.shell.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+        {
             // The group is gone already when the server has just ended by itself.
             let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
