@@ -3,6 +3,7 @@
 mod authz;
 #[path = "../conformance/mod.rs"]
 mod conformance;
+mod faults;
 mod isolation;
 mod journey;
 mod tidy;

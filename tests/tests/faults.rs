@@ -1,0 +1,8 @@
+//! What breaks, and that nothing is lost by it. Each test here has a platform of its own to hurt: servers that it can
+//! take away, and the services in a process that it can kill. Only `twice` harms nobody and uses the shared one.
+
+mod bus;
+mod killed;
+mod saga;
+mod stage;
+mod twice;
