@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 
 use lethe_ids::{ContactId, TenantId};
-use lethe_keyring::AddressKind;
 use lethe_service::TenantTx;
 
 use crate::{
@@ -51,13 +50,6 @@ impl Macs {
     }
 }
 
-pub(crate) fn kind_of<'a>(address: &Address<'a>) -> (AddressKind, &'a str) {
-    match address {
-        Address::Phone(text) => (AddressKind::Phone, text),
-        Address::Email(text) => (AddressKind::Email, text),
-    }
-}
-
 impl State {
     /// Addresses under the tenant's suppression key.
     pub(crate) async fn suppression_macs(
@@ -67,7 +59,7 @@ impl State {
     ) -> Result<Macs, Error> {
         let keys = self.keyring.suppression(tenant).await?;
         let mut macs = Macs { listed: Vec::new(), all: Vec::new(), locks: Vec::new() };
-        for (kind, text) in addresses.iter().map(kind_of) {
+        for (kind, text) in addresses.iter().map(Address::kind_and_text) {
             macs.all.extend(keys.macs(kind, text).iter().map(|mac| mac.mac));
             let mac = keys.mac(kind, text);
             macs.locks.push(mac.mac);
@@ -90,7 +82,7 @@ impl State {
         addresses: &[Address<'_>],
     ) -> Result<BTreeSet<ContactId>, Error> {
         let mut subjects = Vec::new();
-        for (kind, text) in addresses.iter().map(kind_of) {
+        for (kind, text) in addresses.iter().map(Address::kind_and_text) {
             subjects.extend(self.keyring.find_subjects(tenant, kind, text).await?);
         }
         let mut tx = self.tx(tenant).await?;

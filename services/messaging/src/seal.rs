@@ -7,7 +7,7 @@ use lethe_service::timestamp;
 use zeroize::Zeroizing;
 
 use crate::{
-    domain::profile::Profile,
+    domain::profile::{Address, Profile},
     error::Error,
     state::State,
     store::{contact::ContactRow, message::MessageRow, unsigned},
@@ -25,10 +25,28 @@ impl State {
         units: &[UnitId],
         of_subject: SubjectId,
     ) -> Result<(), Error> {
-        match self.keyring.create(tenant, subject, units, of_subject).await {
-            Err(KeyError::Destroyed | KeyError::Missing) => Err(Error::NotFound("contact")),
-            other => Ok(other?),
+        of_contact(self.keyring.create(tenant, subject, units, of_subject).await)
+    }
+
+    /// Makes a contact findable by its addresses: beside those that it is found by, or instead of them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the subject was destroyed meanwhile.
+    pub(crate) async fn index_addresses(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        addresses: &[Address<'_>],
+        index: Index,
+    ) -> Result<(), Error> {
+        let addresses: Vec<_> = addresses.iter().map(Address::kind_and_text).collect();
+        if index == Index::Instead {
+            return of_contact(self.keyring.replace_addresses(tenant, subject, &addresses).await);
         }
+        for (kind, text) in addresses {
+            of_contact(self.keyring.index_address(tenant, subject, kind, text).await)?;
+        }
+        Ok(())
     }
 
     /// The keys of a unit of a contact who is there: destroyed ones say that it is not.
@@ -101,6 +119,23 @@ impl State {
     /// One message with its text.
     pub(crate) async fn open_message(&self, tenant: TenantId, row: MessageRow) -> Result<Message, Error> {
         self.open_messages(tenant, &[row]).await?.pop().ok_or(Error::NotFound("message"))
+    }
+}
+
+/// What becomes of the addresses that a contact was found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Index {
+    /// They stay.
+    Beside,
+    /// They go.
+    Instead,
+}
+
+/// A subject that is gone is a contact that is not there.
+fn of_contact(answer: Result<(), KeyError>) -> Result<(), Error> {
+    match answer {
+        Err(KeyError::Destroyed | KeyError::Missing) => Err(Error::NotFound("contact")),
+        other => Ok(other?),
     }
 }
 

@@ -98,6 +98,7 @@ async fn rows(tx: &mut TenantTx, scope: &Scope, census: &Census) -> Result<Vec<F
            from pg_attribute a join pg_class c on c.oid = a.attrelid
           where a.atttypid in ('contact_id'::regtype, 'conversation_id'::regtype, 'subject_id'::regtype)
             and a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p') and not c.relispartition
+            and pg_table_is_visible(c.oid)
           order by 1, 2",
     )
     .fetch_all(&mut **tx)

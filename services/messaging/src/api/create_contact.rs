@@ -7,8 +7,7 @@ use tonic::Request;
 use crate::{
     domain::profile::Profile,
     error::Error,
-    opting::kind_of,
-    seal,
+    seal::{self, Index},
     state::{Call, State, Target},
     store::{
         contact::{self, NewContact},
@@ -38,10 +37,7 @@ pub(super) async fn create_contact(
     let (subject, unit) = (SubjectId::new(state.entropy.uuid4()), UnitId::new(state.entropy.uuid4()));
     state.create_secrets(tenant, Some(subject), &[unit], subject).await?;
     let addresses = profile.addresses();
-    if !addresses.is_empty() {
-        let addresses: Vec<_> = addresses.iter().map(kind_of).collect();
-        state.keyring.replace_addresses(tenant, subject, &addresses).await?;
-    }
+    state.index_addresses(tenant, subject, &addresses, Index::Beside).await?;
     let sealer = state.sealer(tenant, subject, unit, "contact").await?;
     let macs = state.suppression_macs(tenant, &addresses).await?;
     let at = state.clock.now();

@@ -7,7 +7,6 @@ use tonic::Request;
 use crate::{
     domain::{Invalid, profile::Address},
     error::Error,
-    opting::kind_of,
     state::{Call, State},
     store::contact,
 };
@@ -29,7 +28,7 @@ pub(super) async fn look_up_contacts(
             Address::Email(&email)
         }
     };
-    let (kind, text) = kind_of(&address);
+    let (kind, text) = address.kind_and_text();
     let subjects = state.keyring.find_subjects(call.tenant, kind, text).await?;
     if subjects.is_empty() {
         return Ok(LookUpContactsResponse::default());

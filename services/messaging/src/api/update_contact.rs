@@ -9,8 +9,7 @@ use tonic::Request;
 use crate::{
     domain::profile::Profile,
     error::Error,
-    opting::kind_of,
-    seal,
+    seal::{self, Index},
     state::{Call, State, Target},
     store::{
         contact::{self, ContactRow},
@@ -60,9 +59,7 @@ async fn rectify(
     let (tenant, contact) = (call.tenant, before.id());
     let sealer = state.sealer(tenant, before.subject(), before.unit(), "contact").await?;
     let addresses = profile.addresses();
-    for (kind, text) in addresses.iter().map(kind_of) {
-        state.keyring.index_address(tenant, before.subject(), kind, text).await?;
-    }
+    state.index_addresses(tenant, before.subject(), &addresses, Index::Beside).await?;
     let macs = state.suppression_macs(tenant, &addresses).await?;
     let version = before.sealed_version + 1;
     let sealed = seal::seal_profile(&sealer, contact, version, profile);
@@ -93,9 +90,7 @@ async fn rectify(
 async fn index(state: &State, tenant: TenantId, after: &ContactRow, profile: &Profile) -> Result<(), Error> {
     let (mut version, mut profile) = (after.version, profile.clone());
     for _ in 0..ATTEMPTS {
-        let addresses = profile.addresses();
-        let addresses: Vec<_> = addresses.iter().map(kind_of).collect();
-        state.keyring.replace_addresses(tenant, after.subject(), &addresses).await?;
+        state.index_addresses(tenant, after.subject(), &profile.addresses(), Index::Instead).await?;
         let now = read(state, tenant, after.id()).await?;
         if now.version == version {
             return Ok(());

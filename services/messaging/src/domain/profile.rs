@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lethe_keyring::normalise;
+use lethe_keyring::{AddressKind, normalise};
 use lethe_proto::messaging::{self as proto, UpdateContactRequest};
 use prost::Message;
 use zeroize::{Zeroize, Zeroizing};
@@ -48,6 +48,16 @@ pub(crate) enum Address<'a> {
     Phone(&'a str),
     /// An e-mail address.
     Email(&'a str),
+}
+
+impl<'a> Address<'a> {
+    /// As the keyring takes it.
+    pub(crate) fn kind_and_text(&self) -> (AddressKind, &'a str) {
+        match self {
+            Self::Phone(text) => (AddressKind::Phone, text),
+            Self::Email(text) => (AddressKind::Email, text),
+        }
+    }
 }
 
 impl Profile {

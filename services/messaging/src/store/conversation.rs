@@ -202,7 +202,7 @@ pub(crate) async fn list(
            select coalesce((select e.listed_at from conversations e
                               join contact_head h on h.tenant_id = e.tenant_id and h.contact_id = e.contact_id
                              where e.tenant_id = $1 and e.status = $2 and not h.fenced
-                               and e.listed_at <= $3 - make_interval(secs => $6)
+                               and e.listed_at <= $3::timestamptz - make_interval(secs => $6)
                              order by e.listed_at desc offset $5 limit 1), '-infinity') - make_interval(secs => $6) as at),
          near as (
            select c.*, (select m.created_at from messages m
@@ -210,7 +210,7 @@ pub(crate) async fn list(
                          order by m.accepted_seq desc limit 1) as last_message_at
              from conversations c
             where c.tenant_id = $1 and c.status = $2
-              and c.listed_at <= $3 + make_interval(secs => $6) and c.listed_at >= (select at from edge))
+              and c.listed_at <= $3::timestamptz + make_interval(secs => $6) and c.listed_at >= (select at from edge))
          select n.conversation_id, n.contact_id, n.channel, n.status, n.assigned_member_id, n.created_at,
                 n.last_message_at, n.version, n.seq
            from near n

@@ -4,6 +4,15 @@ use lethe_ids::{ContactId, ConversationId};
 use lethe_service::TenantTx;
 use uuid::Uuid;
 
+/// What a statement finds the rows of a table by.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    /// The contact.
+    Contact,
+    /// Its conversations.
+    Conversations,
+}
+
 /// How the rows of a table go.
 #[derive(Debug)]
 pub struct Eraser {
@@ -11,7 +20,8 @@ pub struct Eraser {
     pub table: &'static str,
     /// Its columns of the types contact_id and conversation_id: a test compares them with the catalogue.
     pub columns: &'static [&'static str],
-    /// Deletes at most `$4` rows of the contact `$2` and the conversations `$3` in the tenant `$1`.
+    by: By,
+    /// Deletes at most `$3` rows of the contacts or conversations `$2` in the tenant `$1`.
     statement: &'static str,
 }
 
@@ -20,29 +30,33 @@ pub const ERASERS: &[Eraser] = &[
     Eraser {
         table: "messages",
         columns: &["conversation_id"],
+        by: By::Conversations,
         statement: "delete from messages where tenant_id = $1 and message_id in
-                      (select message_id from messages where tenant_id = $1 and conversation_id = any ($3) limit $4)",
+                      (select message_id from messages where tenant_id = $1 and conversation_id = any ($2) limit $3)",
     },
     Eraser {
         table: "conversation_units",
         columns: &["conversation_id"],
+        by: By::Conversations,
         statement: "delete from conversation_units where tenant_id = $1 and unit_id in
                       (select unit_id from conversation_units
-                        where tenant_id = $1 and conversation_id = any ($3) limit $4)",
+                        where tenant_id = $1 and conversation_id = any ($2) limit $3)",
     },
     Eraser {
         table: "consents",
         columns: &["contact_id"],
+        by: By::Contact,
         statement: "delete from consents where tenant_id = $1 and consent_id in
-                      (select consent_id from consents where tenant_id = $1 and contact_id = $2 limit $4)",
+                      (select consent_id from consents where tenant_id = $1 and contact_id = any ($2) limit $3)",
     },
     Eraser {
         table: "idempotency",
         columns: &["contact_id"],
+        by: By::Contact,
         // What is kept says that a key's resource is gone, not whose it was.
         statement: "with gone as (
                       delete from idempotency where tenant_id = $1 and key_mac in
-                        (select key_mac from idempotency where tenant_id = $1 and contact_id = $2 limit $4)
+                        (select key_mac from idempotency where tenant_id = $1 and contact_id = any ($2) limit $3)
                       returning key_mac, created_at)
                     insert into gone_keys (tenant_id, key_mac, created_at)
                     select $1, key_mac, created_at from gone",
@@ -50,24 +64,32 @@ pub const ERASERS: &[Eraser] = &[
     Eraser {
         table: "conversations",
         columns: &["contact_id", "conversation_id"],
+        by: By::Contact,
         statement: "delete from conversations where tenant_id = $1 and conversation_id in
-                      (select conversation_id from conversations where tenant_id = $1 and contact_id = $2 limit $4)",
+                      (select conversation_id from conversations
+                        where tenant_id = $1 and contact_id = any ($2) limit $3)",
     },
     Eraser {
         table: "contact_subjects",
         columns: &["contact_id"],
+        by: By::Contact,
         statement: "delete from contact_subjects where tenant_id = $1 and subject_id in
-                      (select subject_id from contact_subjects where tenant_id = $1 and contact_id = $2 limit $4)",
+                      (select subject_id from contact_subjects
+                        where tenant_id = $1 and contact_id = any ($2) limit $3)",
     },
     Eraser {
         table: "contacts",
         columns: &["contact_id"],
-        statement: "delete from contacts where tenant_id = $1 and contact_id = $2",
+        by: By::Contact,
+        statement: "delete from contacts where tenant_id = $1 and contact_id in
+                      (select contact_id from contacts where tenant_id = $1 and contact_id = any ($2) limit $3)",
     },
     Eraser {
         table: "contact_head",
         columns: &["contact_id"],
-        statement: "delete from contact_head where tenant_id = $1 and contact_id = $2",
+        by: By::Contact,
+        statement: "delete from contact_head where tenant_id = $1 and contact_id in
+                      (select contact_id from contact_head where tenant_id = $1 and contact_id = any ($2) limit $3)",
     },
 ];
 
@@ -80,13 +102,11 @@ pub(crate) async fn erase(
     most: i64,
 ) -> sqlx::Result<u64> {
     let tenant = tx.tenant();
-    let conversations: Vec<Uuid> = conversations.iter().map(|id| id.uuid()).collect();
-    let done = sqlx::query(eraser.statement)
-        .bind(tenant.uuid())
-        .bind(contact.uuid())
-        .bind(conversations)
-        .bind(most)
-        .execute(&mut **tx)
-        .await?;
+    let ids: Vec<Uuid> = match eraser.by {
+        By::Contact => vec![contact.uuid()],
+        By::Conversations => conversations.iter().map(|id| id.uuid()).collect(),
+    };
+    let done =
+        sqlx::query(eraser.statement).bind(tenant.uuid()).bind(ids).bind(most).execute(&mut **tx).await?;
     Ok(done.rows_affected())
 }

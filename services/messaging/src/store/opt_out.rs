@@ -21,7 +21,8 @@ pub(crate) async fn lock(tx: &mut TenantTx, macs: &[[u8; 32]]) -> sqlx::Result<(
     let tenant = tx.tenant();
     let macs: Vec<&[u8]> = macs.iter().map(|mac| &mac[..]).collect();
     sqlx::query(
-        "select pg_advisory_xact_lock(hashtextextended($1::text || encode(mac, 'hex'), 0)) from unnest($2) as mac",
+        "select pg_advisory_xact_lock(hashtextextended($1::uuid::text || encode(mac, 'hex'), 0))
+           from unnest($2::bytea[]) as mac",
     )
     .bind(tenant.uuid())
     .bind(macs)

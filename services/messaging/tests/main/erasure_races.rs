@@ -1,0 +1,122 @@
+//! Writes that meet a fence: each is in the census, or refused.
+
+use futures::future::join_all;
+use lethe_proto::{
+    erasure::{Attestation, PurgeRequest},
+    messaging::{OpenConversationRequest, RecordConsentRequest, UpdateContactRequest},
+};
+
+use crate::stage::{KEY, Stage, full_profile};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_races_the_fence_is_in_the_census_or_refused() {
+    let stage = Stage::new().await;
+    let contact = stage.create(full_profile("a")).await;
+    let conversation = stage.open(&contact).await;
+    let scope = stage.scope(&contact);
+    let write = async |number: usize| {
+        let mut accepted = 0;
+        for round in 0..30 {
+            let text = format!("{number}/{round}");
+            match stage.try_receive(&conversation, &text, Some(&format!("{number}-{round}"))).await {
+                Ok(_) => accepted += 1,
+                Err(status) => assert_eq!(status.code(), tonic::Code::NotFound, "{status:?}"),
+            }
+        }
+        accepted
+    };
+    let fence = async {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        stage.fence(&scope).await
+    };
+    let (accepted, fenced) = tokio::join!(join_all((0..6).map(write)), fence);
+    let accepted: u64 = accepted.into_iter().sum();
+    let counted = fenced.tallies.iter().find(|tally| tally.kind == "messages").map_or(0, |tally| tally.count);
+    assert_eq!(accepted, counted, "every acknowledged message is in the census, and no other");
+    assert!(accepted < 180, "the fence came in the middle");
+    stage.purge(&scope).await;
+    let findings = stage.verify(&scope).await;
+    let re_read = findings.iter().filter(|finding| finding.attestation() == Attestation::ReRead);
+    assert!(re_read.clone().count() > 8 && re_read.map(|finding| finding.found).sum::<u64>() == 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_other_writer_races_it_too() {
+    let stage = Stage::new().await;
+    let contact = stage.create(full_profile("a")).await;
+    let scope = stage.scope(&contact);
+    let contact_id = contact.contact_id.clone();
+    let write = async |number: usize| {
+        for _ in 0..10 {
+            let contact_id = contact_id.clone();
+            let answer = match number % 3 {
+                0 => {
+                    let request = OpenConversationRequest { contact_id, channel: 1, idempotency: None };
+                    stage.conversations().open_conversation(request).await.map(drop)
+                }
+                1 => {
+                    let email = Some(format!("{number}@example.org"));
+                    let request =
+                        UpdateContactRequest { contact_id, email, ..UpdateContactRequest::default() };
+                    stage.contacts().update_contact(request).await.map(drop)
+                }
+                _ => {
+                    let source = "form".to_owned();
+                    let request =
+                        RecordConsentRequest { contact_id, purpose: 1, act: 1, source, idempotency: None };
+                    stage.contacts().record_consent(request).await.map(drop)
+                }
+            };
+            if let Err(status) = answer {
+                let code = status.code();
+                assert!([tonic::Code::NotFound, tonic::Code::Unavailable].contains(&code), "{status:?}");
+            }
+        }
+    };
+    let erase = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        stage.fence(&scope).await;
+        stage.purge(&scope).await;
+    };
+    tokio::join!(join_all((0..6).map(write)), erase);
+    let findings = stage.verify(&scope).await;
+    let found: u64 =
+        findings.iter().filter(|f| f.attestation() == Attestation::ReRead).map(|f| f.found).sum();
+    assert_eq!(found, 0, "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_purge_that_was_cut_off_goes_on_where_it_stood() {
+    let stage = Stage::with(|config| config.erasure.batch = 3).await;
+    let contact = stage.create(full_profile("a")).await;
+    let conversation = stage.open(&contact).await;
+    for number in 0..20 {
+        stage.receive(&conversation, &format!("{number}")).await;
+    }
+    let scope = stage.scope(&contact);
+    stage.fence(&scope).await;
+    // The caller goes away again and again, at other places each time.
+    let mut cut = 0;
+    let purged = loop {
+        let request = PurgeRequest { scope: Some(scope.clone()), census_key: KEY.to_vec().into() };
+        let mut participant = stage.participant();
+        let call = participant.purge(request);
+        let patience = async {
+            for _ in 0..(20 + cut * 40) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            answer = call => break answer.unwrap().into_inner(),
+            () = patience => cut += 1,
+        }
+    };
+    let rows = purged.evidence.iter().find(|tally| tally.kind == "messages").map(|tally| tally.count);
+    assert_eq!(rows, Some(20), "the evidence of all calls adds up");
+    let findings = stage.verify(&scope).await;
+    assert!(findings.iter().filter(|f| f.attestation() == Attestation::ReRead).all(|f| f.found == 0));
+}

@@ -1,0 +1,100 @@
+//! STOP and START, obeyed in the transaction that accepts the message.
+
+use lethe_proto::messaging::{GetContactRequest, Profile};
+
+use crate::stage::{Stage, full_profile, reason};
+
+/// A word of each language of `articles-by-language.jsonl`, as a person would type it.
+const WORDS: &[(&str, &str, &str)] = &[
+    ("eng", "STOP", "start"),
+    ("deu", "Abmelden!", "Anmelden"),
+    ("fra", "Arrêt", "Démarrer"),
+    ("spa", "darse de baja", "Empezar"),
+    ("ita", "ferma", "inizia"),
+    ("por", "SAIR", "começar"),
+    ("nld", "Afmelden.", "aanmelden"),
+    ("pol", "Wypisz mnie", "zacznij"),
+    ("ces", "odhlásit", "přihlásit"),
+    ("hun", "leiratkozás", "feliratkozás"),
+    ("fin", "lopeta", "aloita"),
+    ("swe", "sluta", "börja"),
+    ("rus", "Стоп", "старт"),
+    ("ukr", "відписатися", "почати"),
+    ("ell", "ΔΙΑΚΟΠΗ", "έναρξη"),
+    ("tur", "İPTAL", "başlat"),
+    ("kat", "შეწყვიტე", "დაწყება"),
+    ("arb", "إيقاف", "ابدأ"),
+    ("heb", "הסר", "התחל"),
+    ("pes", "لغو", "شروع"),
+    ("hin", "बंद करें", "शुरू करें"),
+    ("ben", "বন্ধ করুন", "শুরু"),
+    ("tam", "நிறுத்து", "தொடங்கு"),
+    ("tha", "หยุด", "เริ่ม"),
+    ("vie", "Dừng lại", "bắt đầu"),
+    ("cmn", "退订", "开始"),
+    ("jpn", "配信停止", "再開"),
+    ("kor", "수신거부", "시작"),
+    ("ind", "Berhenti", "mulai"),
+    ("swh", "sitisha", "anza"),
+    ("amh", "አቁም", "ጀምር"),
+];
+
+async fn is_out(stage: &Stage, contact_id: &str) -> bool {
+    let request = GetContactRequest { contact_id: contact_id.into() };
+    stage.contacts().get_contact(request).await.unwrap().into_inner().opted_out
+}
+
+#[tokio::test]
+async fn stop_and_start_are_obeyed_in_every_language() {
+    let stage = Stage::new().await;
+    let contact = stage.create(full_profile("a")).await;
+    let conversation = stage.open(&contact).await;
+    for (language, stop, start) in WORDS {
+        stage.receive(&conversation, stop).await;
+        assert!(is_out(&stage, &contact.contact_id).await, "{language}: {stop}");
+        let status = stage.try_send(&conversation, "an offer", None).await.unwrap_err();
+        assert_eq!(reason(&status), "CONTACT_OPTED_OUT", "{language}");
+        stage.receive(&conversation, start).await;
+        assert!(!is_out(&stage, &contact.contact_id).await, "{language}: {start}");
+        stage.send(&conversation, "welcome back").await;
+    }
+}
+
+#[tokio::test]
+async fn stop_is_for_the_address_on_every_channel_and_for_who_comes_later() {
+    let stage = Stage::new().await;
+    let ada = stage.create(full_profile("a")).await;
+    let sharer = stage.create(full_profile("b")).await;
+    let (conversation, other) = (stage.open(&ada).await, stage.open(&ada).await);
+    let stop = stage.receive(&conversation, "Stop.").await;
+    assert_eq!(stop.text, "Stop.", "the message itself is stored");
+    assert_eq!(reason(&stage.try_send(&other, "x", None).await.unwrap_err()), "CONTACT_OPTED_OUT");
+    assert!(is_out(&stage, &sharer.contact_id).await);
+    let later = stage.create(Profile { phone: "+442079460018".into(), ..Profile::default() }).await;
+    assert!(later.opted_out);
+    // Said once more, nothing changes but the message.
+    let seq = stage.receive(&conversation, "STOP").await.seq;
+    assert_eq!(stage.receive(&conversation, "are you there?").await.seq, seq + 1);
+}
+
+#[tokio::test]
+async fn the_sentence_around_it_is_no_keyword_and_outbound_words_are_not_obeyed() {
+    let stage = Stage::new().await;
+    let contact = stage.contact("Ada").await;
+    let conversation = stage.open(&contact).await;
+    stage.receive(&conversation, "please stop by tomorrow").await;
+    stage.send(&conversation, "STOP").await;
+    assert!(!is_out(&stage, &contact.contact_id).await);
+}
+
+#[tokio::test]
+async fn a_repeated_stop_is_one_message() {
+    let stage = Stage::new().await;
+    let contact = stage.contact("Ada").await;
+    let conversation = stage.open(&contact).await;
+    let first = stage.try_receive(&conversation, "STOP", Some("k")).await.unwrap();
+    stage.receive(&conversation, "START").await;
+    let again = stage.try_receive(&conversation, "STOP", Some("k")).await.unwrap();
+    assert!(again.replayed && again.message == first.message);
+    assert!(!is_out(&stage, &contact.contact_id).await, "a replay does not opt out again");
+}

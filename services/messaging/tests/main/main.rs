@@ -1,0 +1,15 @@
+//! messaging against real PostgreSQL, through its RPCs.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod accepting;
+mod contacts;
+mod conversations;
+mod database;
+mod erasure;
+mod erasure_races;
+mod indexing;
+mod isolation;
+mod keywords;
+mod messages;
+mod stage;
