@@ -18,7 +18,7 @@ const CONSUMERS: [&str; 2] = ["identity_audit", "search-index"];
 #[tokio::test(flavor = "multi_thread")]
 async fn every_consumer_bears_all_of_its_events_twice() {
     let platform = platform();
-    let tenant = platform.tenant().await;
+    let tenant = Box::pin(platform.tenant()).await;
     let talk = Talk::begin(&tenant.owner, "live_chat").await;
     let word = format!("zq{}", platform.nonce());
     for _ in 0..5 {
