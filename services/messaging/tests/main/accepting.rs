@@ -4,41 +4,9 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use lethe_proto::messaging::{OptOutContactRequest, RestrictContactRequest, UpdateContactRequest};
-use sqlx::{Connection, PgConnection};
 use tonic::Code;
 
 use crate::stage::{Stage, reason};
-
-/// Holds the head of a contact, so that whoever accepts for it waits.
-async fn hold(stage: &Stage, contact_id: &str) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let db: &'static mut PgConnection = Box::leak(Box::new(stage.superuser().await));
-    let mut tx = db.begin().await.unwrap();
-    let hex = contact_id.trim_start_matches("con_");
-    sqlx::query("select 1 from contact_head where contact_id = $1::uuid for update")
-        .bind(hex)
-        .execute(&mut *tx)
-        .await
-        .unwrap();
-    tx
-}
-
-/// Waits until somebody waits for that lock.
-async fn somebody_waits(stage: &Stage) {
-    let mut db = stage.superuser().await;
-    for _ in 0..2_000 {
-        let waiting: i64 = sqlx::query_scalar(
-            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-        )
-        .fetch_one(&mut db)
-        .await
-        .unwrap();
-        if waiting > 0 {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("nobody waits");
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_batch_gives_each_item_its_own_outcome() {
@@ -60,10 +28,10 @@ async fn one_batch_gives_each_item_its_own_outcome() {
         stage.receive(conversation, "warm").await;
     }
 
-    let lock = hold(&stage, &first.contact_id).await;
+    let lock = stage.hold(&first).await;
     let blocked = stage.try_send(&a, "blocked", None);
     let others = async {
-        somebody_waits(&stage).await;
+        stage.somebody_waits().await;
         let said = |inbound: bool, to, text, key| {
             let stage = &stage;
             async move {
@@ -200,10 +168,10 @@ async fn a_full_queue_refuses_and_keeps_what_it_took() {
     let contact = stage.contact("Ada").await;
     let conversation = stage.open(&contact).await;
     stage.receive(&conversation, "warm").await;
-    let lock = hold(&stage, &contact.contact_id).await;
+    let lock = stage.hold(&contact).await;
     let sends = join_all((0..10).map(|_| stage.try_send(&conversation, "x", None)));
     let release = async {
-        somebody_waits(&stage).await;
+        stage.somebody_waits().await;
         for _ in 0..500 {
             tokio::task::yield_now().await;
         }

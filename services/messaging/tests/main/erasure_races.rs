@@ -3,10 +3,14 @@
 use futures::future::join_all;
 use lethe_proto::{
     erasure::{Attestation, PurgeRequest},
-    messaging::{OpenConversationRequest, RecordConsentRequest, UpdateContactRequest},
+    messaging::{
+        Contact, DeleteMessageRequest, EditMessageRequest, OpenConversationRequest, OptOutContactRequest,
+        RecordConsentRequest, RestrictContactRequest, UpdateContactRequest, UpdateConversationRequest,
+    },
 };
+use tonic::{Code, Status};
 
-use crate::stage::{KEY, Stage, full_profile};
+use crate::stage::{KEY, Stage, full_profile, uuid_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_races_the_fence_is_in_the_census_or_refused() {
@@ -87,6 +91,91 @@ async fn every_other_writer_races_it_too() {
     let found: u64 =
         findings.iter().filter(|f| f.attestation() == Attestation::ReRead).map(|f| f.found).sum();
     assert_eq!(found, 0, "{findings:?}");
+}
+
+/// Has `write` wait for the contact's head, fences the contact meanwhile, and answers what the writer is told.
+async fn fenced_while_waiting<T>(
+    stage: &Stage,
+    contact: &Contact,
+    write: impl Future<Output = Result<T, Status>>,
+) -> Option<Code> {
+    let mut lock = stage.hold(contact).await;
+    let id = uuid_of(&contact.contact_id);
+    let fence = async {
+        stage.somebody_waits().await;
+        sqlx::query("update contact_head set fenced = true where contact_id = $1")
+            .bind(id)
+            .execute(&mut *lock)
+            .await
+            .unwrap();
+        lock.commit().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(write, fence);
+    answer.err().map(|status| status.code())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_read_before_the_fence_and_writes_after_it_is_refused() {
+    let stage = Stage::new().await;
+    for writer in 0..11 {
+        let contact = stage.contact("Ada").await;
+        let conversation = stage.open(&contact).await;
+        let message = stage.receive(&conversation, "before").await;
+        let (contact_id, message_id) = (contact.contact_id.clone(), message.message_id);
+        let conversation_id = conversation.conversation_id.clone();
+        let write = async {
+            let (mut contacts, mut messages) = (stage.contacts(), stage.messages());
+            let mut conversations = stage.conversations();
+            match writer {
+                0 => stage.try_send(&conversation, "late", None).await.map(drop),
+                1 => stage.try_receive(&conversation, "late", Some("k")).await.map(drop),
+                2 => stage.try_receive(&conversation, "STOP", None).await.map(drop),
+                3 => {
+                    let name = Some("Eve".to_owned());
+                    let request =
+                        UpdateContactRequest { contact_id, name, ..UpdateContactRequest::default() };
+                    contacts.update_contact(request).await.map(drop)
+                }
+                4 => contacts
+                    .restrict_contact(RestrictContactRequest { contact_id, ground: 1 })
+                    .await
+                    .map(drop),
+                5 => contacts.opt_out_contact(OptOutContactRequest { contact_id }).await.map(drop),
+                6 => {
+                    let source = "form".to_owned();
+                    let request =
+                        RecordConsentRequest { contact_id, purpose: 1, act: 1, source, idempotency: None };
+                    contacts.record_consent(request).await.map(drop)
+                }
+                7 => {
+                    let request = OpenConversationRequest { contact_id, channel: 1, idempotency: None };
+                    conversations.open_conversation(request).await.map(drop)
+                }
+                8 => {
+                    let request =
+                        UpdateConversationRequest { conversation_id, status: 2, ..Default::default() };
+                    conversations.update_conversation(request).await.map(drop)
+                }
+                9 => {
+                    let text = "late".to_owned();
+                    messages
+                        .edit_message(EditMessageRequest { message_id, text, if_version: 0 })
+                        .await
+                        .map(drop)
+                }
+                _ => messages.delete_message(DeleteMessageRequest { message_id }).await.map(drop),
+            }
+        };
+        let told = fenced_while_waiting(&stage, &contact, write).await;
+        assert_eq!(told, Some(Code::NotFound), "writer {writer}");
+        let mut db = stage.superuser().await;
+        let seq: i64 = sqlx::query_scalar("select seq from contact_head where contact_id = $1")
+            .bind(uuid_of(&contact.contact_id))
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+        assert_eq!(seq, 3, "writer {writer} left something");
+    }
 }
 
 #[tokio::test]

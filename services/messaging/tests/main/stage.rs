@@ -18,8 +18,9 @@ use lethe_proto::{
 use lethe_service::{DatabaseConfig, Failure, PeerChannel};
 use lethe_testkit::{Databases, World};
 use serde::Deserialize;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tonic::Status;
+use uuid::Uuid;
 
 /// One service and one tenant.
 pub(crate) struct Stage {
@@ -115,6 +116,43 @@ impl Stage {
     /// Past row-level security, for looking.
     pub(crate) async fn superuser(&self) -> PgConnection {
         Databases::superuser(&self.database).await
+    }
+
+    /// Holds the head of a contact, so that every writer of it waits.
+    pub(crate) async fn hold(&self, contact: &Contact) -> Transaction<'static, Postgres> {
+        let options = self.superuser_pool().await;
+        let mut tx = options.begin().await.unwrap();
+        sqlx::query("select 1 from contact_head where contact_id = $1::uuid for update")
+            .bind(uuid_of(&contact.contact_id))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx
+    }
+
+    async fn superuser_pool(&self) -> PgPool {
+        let database = self.database.url.rsplit('/').next().unwrap();
+        let admin = lethe_testkit::servers().await.admin_url();
+        PgPool::connect(&format!("{admin}/{database}")).await.unwrap()
+    }
+
+    /// Waits until somebody waits for a lock.
+    pub(crate) async fn somebody_waits(&self) {
+        let mut db = self.superuser().await;
+        for _ in 0..5_000 {
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity
+                  where datname = current_database() and wait_event_type = 'Lock'",
+            )
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+            if waiting > 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("nobody waits");
     }
 
     pub(crate) async fn create(&self, profile: Profile) -> Contact {
@@ -233,4 +271,9 @@ pub(crate) fn reason(status: &Status) -> String {
 /// The field that a refusal names.
 pub(crate) fn field(status: &Status) -> String {
     Failure::from_status(status).field.unwrap_or_default()
+}
+
+/// The UUID in an id's text.
+pub(crate) fn uuid_of(id: &str) -> Uuid {
+    Uuid::try_parse(id.rsplit('_').next().unwrap()).unwrap()
 }
