@@ -24,7 +24,7 @@ async fn what_races_the_fence_is_in_the_census_or_refused() {
             let text = format!("{number}/{round}");
             match stage.try_receive(&conversation, &text, Some(&format!("{number}-{round}"))).await {
                 Ok(_) => accepted += 1,
-                Err(status) => assert_eq!(status.code(), tonic::Code::NotFound, "{status:?}"),
+                Err(status) => assert_eq!(status.code(), Code::NotFound, "{status:?}"),
             }
         }
         accepted
@@ -75,7 +75,7 @@ async fn every_other_writer_races_it_too() {
             };
             if let Err(status) = answer {
                 let code = status.code();
-                assert!([tonic::Code::NotFound, tonic::Code::Unavailable].contains(&code), "{status:?}");
+                assert!([Code::NotFound, Code::Unavailable].contains(&code), "{status:?}");
             }
         }
     };
