@@ -3,12 +3,14 @@
 
 mod api;
 mod collector;
+mod erase;
 mod platform;
 mod talk;
 mod within;
 
 pub use api::{Answer, Api, PASSWORD};
 pub use collector::Collector;
+pub use erase::erase;
 pub use platform::{Platform, Tenant, platform};
 pub use talk::Talk;
 pub use within::within;

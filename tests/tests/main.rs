@@ -1,9 +1,12 @@
 //! What crosses services, as one binary: each module is a promise of the design and its tests.
 
 mod authz;
+mod canaries;
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod faults;
 mod isolation;
 mod journey;
+mod races;
+mod second_verification;
 mod tidy;

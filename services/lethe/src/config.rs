@@ -119,13 +119,17 @@ impl Config {
         for name in self.access.seeds.keys() {
             self.key(name)?;
         }
-        for (name, _) in self
-            .grpc
-            .iter()
-            .map(|(n, a)| (n, a.to_string()))
-            .chain(self.peers.clone().iter().map(|(n, u)| (n, u.clone())))
-        {
+        for name in self.grpc.keys().chain(self.peers.keys()) {
             ensure!(SERVICES.contains(&name.as_str()), "{name} is no service: {}", SERVICES.join(", "));
+        }
+        // Between processes the wire is plain: it does not leave the machine.
+        for (name, address) in &self.grpc {
+            ensure!(address.ip().is_loopback(), "grpc.{name} must be an address of loopback");
+        }
+        for (name, url) in &self.peers {
+            let host = server_of(url);
+            let host = host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host);
+            ensure!(["127.0.0.1", "[::1]", "localhost"].contains(&host), "peers.{name} must be on loopback");
         }
         let [main, keystores] = [false, true].map(|keystore| {
             let of_kind = self.databases().into_iter().filter(|store| store.keystore == keystore);
@@ -156,7 +160,7 @@ impl Config {
     }
 }
 
-/// `host:port` of a database URL.
+/// `host:port` of a URL.
 fn server_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default().to_owned()

@@ -77,11 +77,10 @@ pub async fn tell(story: &Story) -> anyhow::Result<Leftovers> {
     load::conversations(&[(&north, for_north), (&south, for_south)], &nonce).await?;
 
     title("3. One person writes, in several scripts");
-    let erased = Erased::write(&north, run, &nonce, &entropy).await?;
+    let erased = Erased::write(&north, run, &nonce, &clock, &entropy).await?;
     say(&format!("{} is contact {} and wrote {} messages", erased.name, erased.contact, erased.messages));
-    let started = clock.millis();
     let found = north.post("/v1/search/messages", erased.search()).await?;
-    let took = clock.millis() - started;
+    let took = clock.millis() - erased.accepted_ms;
     say(&format!(
         "searched for “{}”: {} found, {took} ms after the last message was accepted",
         erased.word,
@@ -106,6 +105,9 @@ pub async fn tell(story: &Story) -> anyhow::Result<Leftovers> {
     }
     let left = count(&north.post("/v1/search/messages", json!({"query": erased.word})).await?);
     say(&format!("searched for “{}” again: {left} found", erased.word));
+    if left != 0 {
+        bail!("the erased person's message is still found");
+    }
 
     title("5. The certificate, verified offline");
     let keys = north.download("/.well-known/lethe-keys.json").await?;

@@ -1,7 +1,9 @@
 //! `lethe migrate`: every database to the newest schema, the services' own and their keystores'.
 
-use anyhow::Context;
-use lethe_service::{DatabaseConfig, Migration, migrate};
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail};
+use lethe_service::{Database, DatabaseConfig, Migration, migrate};
 
 use crate::Config;
 
@@ -18,6 +20,22 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         one(lethe_retention::NAME, &retention.database, lethe_retention::migrations()),
         one(lethe_retention::NAME, &retention.keystore, lethe_keyring::migrations()),
     )?;
+    keystores_are_apart(config).await
+}
+
+/// The keystore is a PostgreSQL instance of its own, whatever its address is called: WAL and base backups are an
+/// instance's, and a backup that holds both the sealed and the keys would bring an erased person back.
+async fn keystores_are_apart(config: &Config) -> anyhow::Result<()> {
+    let mut kinds = BTreeMap::new();
+    for store in config.databases() {
+        let database = Database::connect(store.service, store.config).await?;
+        let identifier = sqlx::query_scalar("select system_identifier from pg_control_system()");
+        let identifier: i64 = identifier.fetch_one(database.verify()).await?;
+        database.close().await;
+        if *kinds.entry(identifier).or_insert(store.keystore) != store.keystore {
+            bail!("the keystore must be a PostgreSQL instance of its own: {} holds both", store.config.url);
+        }
+    }
     Ok(())
 }
 

@@ -44,13 +44,15 @@ begin
     end if;
     if key_macs[i] is not null then
       insert into idempotency (tenant_id, key_mac, body_mac, contact_id, resource_id, created_at)
-      values (tenant, key_macs[i], body_macs[i], contacts[i], message_ids[i], times[i])
+      select tenant, key_macs[i], body_macs[i], contacts[i], message_ids[i], times[i]
+       where not exists (select from gone_keys g where g.tenant_id = tenant and g.key_mac = key_macs[i])
       on conflict do nothing;
       if not found then
         -- Nothing changed after all: the sequence goes back, under the lock that the count took.
         update contact_head h set seq = h.seq - 1 where h.tenant_id = tenant and h.contact_id = contacts[i];
         select * into known from idempotency k where k.tenant_id = tenant and k.key_mac = key_macs[i];
-        outcome := case when known.body_mac = body_macs[i] then 1 else 2 end;
+        -- No row, and yet not to be had: what the key made was erased.
+        outcome := case when known.key_mac is null then 3 when known.body_mac = body_macs[i] then 1 else 2 end;
         resource := case when outcome = 1 then known.resource_id end;
         seq := null;
         return next;

@@ -70,6 +70,13 @@ pub(crate) enum Error {
     Corrupt(&'static str),
 }
 
+impl Error {
+    /// Whether one stored value is at fault, and the next one may well open.
+    pub(crate) fn is_about_one_value(&self) -> bool {
+        matches!(self, Self::Key(KeyError::Missing | KeyError::Damaged) | Self::Sealed(_))
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::Field(failure)

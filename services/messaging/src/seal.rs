@@ -116,6 +116,33 @@ impl State {
         Ok(messages)
     }
 
+    /// Like [`Self::open_messages`], one by one: what cannot be opened, because its key is missing or it is damaged, is said
+    /// to the operator and left out, so that it does not keep all others from the index.
+    ///
+    /// # Errors
+    /// When keys cannot be had at the moment.
+    pub(crate) async fn open_messages_that_open(
+        &self,
+        tenant: TenantId,
+        rows: &[MessageRow],
+    ) -> Result<Vec<Message>, Error> {
+        match self.open_messages(tenant, rows).await {
+            Err(error) if error.is_about_one_value() => {}
+            opened => return opened,
+        }
+        let mut messages = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.open_messages(tenant, std::slice::from_ref(row)).await {
+                Ok(opened) => messages.extend(opened),
+                Err(error) if error.is_about_one_value() => {
+                    tracing::error!(message = %row.id(), "a message cannot be opened, and is left out of the index");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(messages)
+    }
+
     /// One message with its text.
     pub(crate) async fn open_message(&self, tenant: TenantId, row: MessageRow) -> Result<Message, Error> {
         self.open_messages(tenant, &[row]).await?.pop().ok_or(Error::NotFound("message"))

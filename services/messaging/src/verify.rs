@@ -61,6 +61,7 @@ impl State {
         let backups = Duration::days(i64::from(self.config.erasure.backups_kept_days));
         let purged_at = fenced.purged_at.unwrap_or(now);
         let shredded_by = fenced.shredded_by.unwrap_or_else(|| self.keyring.shred_bound());
+        findings.push(declared("postgres", "opt_outs", "SUPPRESSION_KEPT"));
         findings.push(residual("postgres", "OLD_PAGES_POSTGRES", purged_at + backups));
         findings.push(residual("keystore", "OLD_PAGES_KEYSTORE", shredded_by));
         Ok((findings, now))
@@ -172,6 +173,19 @@ fn re_read(store: &str, kind: &str, (looked_for, found): (u64, u64), codes: [&st
 }
 
 /// A line of what lingers.
+/// What stays on purpose, whoever was erased.
+fn declared(store: &str, kind: &str, code: &str) -> Finding {
+    Finding {
+        store: store.into(),
+        kind: kind.into(),
+        attestation: Attestation::Declared.into(),
+        looked_for: 0,
+        found: 0,
+        code: code.into(),
+        until: None,
+    }
+}
+
 fn residual(store: &str, code: &str, until: OffsetDateTime) -> Finding {
     Finding {
         store: store.into(),

@@ -72,6 +72,8 @@ impl Ledger {
         let tenant = erasure.tenant_id;
         let mut head = self.head(tenant).await?;
         if let Some(placed) = self.find(tenant, head, &erasure).await? {
+            // An earlier try may have died between making the entry and making it durable.
+            self.objects.make_durable(&key(tenant, placed.entry.number)).await?;
             return Ok(placed.reference);
         }
         for _ in 0..MOST_RACES {

@@ -63,6 +63,13 @@ pub(in super::super) async fn id_08_sessions_expire_are_listed_and_revoked_at_on
     let answer = Api::anonymous(&platform.run.url).post("/v1/sessions", log_in).await;
     let cookie = answer.headers["set-cookie"].to_str().expect("text").to_owned();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    // Secure, but on plain HTTP to loopback, where a browser would not send it back.
+    let forwarded = [("x-forwarded-proto", "https")];
+    let log_in = json!({"tenant": tenant.slug, "email": email, "password": PASSWORD});
+    let behind_tls = Api::anonymous(&platform.run.url);
+    let answer = behind_tls.send(reqwest::Method::POST, "/v1/sessions", &forwarded, Some(log_in)).await;
+    let secure = answer.headers["set-cookie"].to_str().expect("text");
+    assert!(secure.starts_with("__Host-") && secure.contains("Secure"), "{secure}");
     let pair = cookie.split(';').next().expect("a pair").to_owned();
     let by_cookie = Api::anonymous(&platform.run.url);
     let own = by_cookie.send(reqwest::Method::GET, "/v1/self", &[("cookie", &pair)], None).await;

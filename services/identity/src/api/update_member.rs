@@ -45,16 +45,9 @@ pub(super) async fn handle(
         index(identity, tenant, &row, &new).await?;
         write(identity, &call, &mut row).await
     };
-    match moved.await {
-        Ok(()) => {
-            only(identity, tenant, &row, &new).await?;
-            Ok(super::member(&row, &new))
-        }
-        Err(error) => {
-            only(identity, tenant, &row, &old).await?;
-            Err(error)
-        }
-    }
+    let moved = moved.await;
+    settle(identity, tenant, member).await?;
+    moved.map(|()| super::member(&row, &new))
 }
 
 /// Makes the member findable by the new address, if it is nobody else's.
@@ -70,16 +63,23 @@ async fn index(identity: &Identity, tenant: TenantId, row: &MemberRow, new: &Pro
     Ok(())
 }
 
-/// Makes the member findable by this profile's address alone.
-async fn only(
-    identity: &Identity,
-    tenant: TenantId,
-    row: &MemberRow,
-    profile: &Profile,
-) -> Result<(), Error> {
-    let email = profile.normalised_email();
-    let addresses = [(AddressKind::Email, email.expose())];
-    Ok(identity.0.keyring.replace_addresses(tenant, row.subject, &addresses).await?)
+/// Makes the member findable by the address that the row has now, and by no other: again when the row moved meanwhile,
+/// because somebody else's change would otherwise be indexed as it was before.
+async fn settle(identity: &Identity, tenant: TenantId, member: MemberId) -> Result<(), Error> {
+    let mut indexed = None;
+    loop {
+        let mut tx = identity.0.db.tenant(tenant).await?;
+        let row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
+        drop(tx);
+        if indexed == Some(row.profile_version) {
+            return Ok(());
+        }
+        let sealer = identity.0.keyring.sealer(tenant, row.subject, row.unit).await?;
+        let email = enrol::open_profile(&sealer, &row)?.normalised_email();
+        let addresses = [(AddressKind::Email, email.expose())];
+        identity.0.keyring.replace_addresses(tenant, row.subject, &addresses).await?;
+        indexed = Some(row.profile_version);
+    }
 }
 
 async fn write(identity: &Identity, call: &Call, row: &mut MemberRow) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! The person of the story: unique tokens in every field a contact can have and in every message, in several scripts,
 //! so that whatever is left of the person can be recognised.
 
-use lethe_ambient::Entropy;
+use lethe_ambient::{Clock, Entropy};
 use lethe_ids::SubjectId;
 use serde_json::{Value, json};
 
@@ -26,6 +26,8 @@ pub(crate) struct Erased {
     pub(crate) contact: String,
     pub(crate) conversation: String,
     pub(crate) last_message: String,
+    /// When the last message was acknowledged, in milliseconds since 1970.
+    pub(crate) accepted_ms: i64,
     pub(crate) name: String,
     pub(crate) messages: usize,
     /// A word of one of the messages, found by search before the erasure.
@@ -43,6 +45,7 @@ impl Erased {
         client: &Client,
         run: &Run,
         nonce: &str,
+        clock: &Clock,
         entropy: &Entropy,
     ) -> anyhow::Result<Self> {
         let token = || format!("zq{}", entropy.uuid4().simple());
@@ -79,11 +82,13 @@ impl Erased {
             last_message = text(&accepted, "message_id")?;
             tokens.push(("message", word.clone()));
         }
+        let accepted_ms = clock.millis();
         let subjects = proof::subjects(run, &contact).await?;
         Ok(Self {
             contact,
             conversation,
             last_message,
+            accepted_ms,
             name,
             messages: MESSAGES.len(),
             word,

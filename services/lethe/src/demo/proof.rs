@@ -1,7 +1,7 @@
 //! What is left of an erased person: every store's files as raw bytes, what each store's own reader gives, and whether
 //! anything that was sealed for the person still opens with any key that exists.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use anyhow::Context;
 use lethe_ambient::{Clock, Entropy};
@@ -23,6 +23,8 @@ const KEYSTORES: [&str; 3] = ["identity", "messaging", "retention"];
 pub struct Leftovers {
     /// Places where one of the person's texts stands, in any form.
     pub plaintext: u64,
+    /// The stores that those places are in.
+    pub stores: BTreeSet<String>,
     /// Sealed values of the person that open, with no date at which that ends.
     pub undated: u64,
     /// Sealed values of the person that open only through an old wrapper in the keystore's files.
@@ -90,7 +92,7 @@ pub async fn search_leftovers(
 ) -> anyhow::Result<Leftovers> {
     let tokens = Tokens::new(tokens.iter().cloned())?;
     let search = Search::new(&tokens);
-    let mut names: Vec<_> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.file_name()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
     names.sort();
     for name in names {
         let (store, path) = (name.to_string_lossy().into_owned(), folder.join(&name));
@@ -98,7 +100,10 @@ pub async fn search_leftovers(
             // Reading files is work for the processor: it may block this thread, not the others.
             tokio::task::block_in_place(|| search.folder(&store, &path));
         } else {
-            search.bytes("files", &store, &std::fs::read(&path).unwrap_or_default());
+            match std::fs::read(&path) {
+                Ok(bytes) => search.bytes("files", &store, &bytes),
+                Err(error) => search.unread("files", &store, error.to_string()),
+            }
         }
     }
     for (admin, store, databases) in [
@@ -163,6 +168,7 @@ pub async fn search_leftovers(
     }
     Ok(Leftovers {
         plaintext: report.findings.len() as u64,
+        stores: report.findings.iter().map(|finding| finding.place.store.clone()).collect(),
         undated: sum.live + sum.undated + report.harvest.dropped,
         dated: sum.dated,
         until: sum.until,

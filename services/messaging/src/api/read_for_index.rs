@@ -2,7 +2,7 @@
 //! with the sequence as version, so it may be read late and twice. What is restricted is not to be found, and so is
 //! not to be indexed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use lethe_ids::{ContactId, MessageId, TenantId};
@@ -36,7 +36,8 @@ pub(super) async fn read_for_index(
     let after = Position::of(request.page.as_ref())?.unwrap_or_default();
     let what = request.what.ok_or_else(|| Invalid::new("what", "is missing"))?;
     let mut tx = state.tx(tenant).await?;
-    let (rows, absent, next) = match what {
+    let by_ids = matches!(what, What::MessageIds(_));
+    let (rows, mut absent, next) = match what {
         What::MessageIds(asked) => {
             let asked = ids("message_ids.values", &asked.values, MOST)?;
             let (rows, absent) = by_id(message::find_all(&mut tx, &asked).await?, &asked);
@@ -63,7 +64,13 @@ pub(super) async fn read_for_index(
     let incarnation = state.incarnation().await?;
     let assigned: HashMap<String, String> =
         rows.iter().filter_map(|row| Some((row.id().to_string(), row.assigned()?.to_string()))).collect();
-    let messages = state.open_messages(tenant, &rows).await?.into_iter().map(|message| IndexableMessage {
+    let messages = state.open_messages_that_open(tenant, &rows).await?;
+    if by_ids {
+        // Whoever asked for an id is told of it one way or the other.
+        let opened: HashSet<&str> = messages.iter().map(|message| message.message_id.as_str()).collect();
+        absent.extend(rows.iter().map(|row| row.id().to_string()).filter(|id| !opened.contains(id.as_str())));
+    }
+    let messages = messages.into_iter().map(|message| IndexableMessage {
         assigned_member_id: assigned.get(&message.message_id).cloned().unwrap_or_default(),
         message: Some(message),
         incarnation,
@@ -76,7 +83,7 @@ fn by_id(found: Vec<MessageRow>, asked: &[MessageId]) -> (Vec<MessageRow>, Vec<S
     let mut found: HashMap<MessageId, MessageRow> =
         found.into_iter().filter(MessageRow::is_searchable).map(|row| (row.id(), row)).collect();
     let (mut rows, mut absent) = (Vec::new(), Vec::new());
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for id in asked.iter().filter(|id| seen.insert(**id)) {
         match found.remove(id) {
             Some(row) => rows.push(row),

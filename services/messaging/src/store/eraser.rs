@@ -59,7 +59,7 @@ pub const ERASERS: &[Eraser] = &[
                         (select key_mac from idempotency where tenant_id = $1 and contact_id = any ($2) limit $3)
                       returning key_mac, created_at)
                     insert into gone_keys (tenant_id, key_mac, created_at)
-                    select $1, key_mac, created_at from gone",
+                    select $1, key_mac, created_at from gone on conflict do nothing",
     },
     Eraser {
         table: "conversations",

@@ -51,7 +51,8 @@ pub(crate) async fn find(tx: &mut TenantTx, once: Once) -> sqlx::Result<Option<K
     }))
 }
 
-/// Notes what the key makes. `false` when another request with the key was faster: nothing is to be made then.
+/// Notes what the key makes. `false` when another request with the key was faster, or what it made was erased: nothing is to
+/// be made then.
 pub(crate) async fn insert(
     tx: &mut TenantTx,
     once: Once,
@@ -62,7 +63,9 @@ pub(crate) async fn insert(
     let tenant = tx.tenant();
     let inserted = sqlx::query(
         "insert into idempotency (tenant_id, key_mac, body_mac, contact_id, resource_id, created_at)
-         values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+         select $1, $2, $3, $4, $5, $6
+          where not exists (select from gone_keys where tenant_id = $1 and key_mac = $2)
+         on conflict do nothing",
     )
     .bind(tenant.uuid())
     .bind(once.key_mac)

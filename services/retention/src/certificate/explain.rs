@@ -141,10 +141,18 @@ fn sentence(code: &str) -> Option<&'static str> {
         "BLIND_INDEX_ABSENT" => "The person is no longer found by telephone number or address.",
         "FENCE_KEPT" => "The fence stays and keeps the contact's random id from being written about again.",
         "CENSUS_KEY_KEPT" => "The key of the lists of what was there is kept for the second verification.",
-        "OLD_PAGES_KEYSTORE" => "Old pages, logs and backups of the key store may hold wrapped keys.",
+        "SUPPRESSION_KEPT" => {
+            "If the person had opted out, keyed hashes of their telephone number and address stay on the opt-out list, so \
+             that nobody writes to them again."
+        }
+        "OLD_PAGES_KEYSTORE" => {
+            "Old pages, logs and backups of the key store may hold wrapped keys and keyed hashes of addresses. The date \
+             holds if the operator has by then rotated the epoch's key, deleted it, and let those backups expire."
+        }
         "TOMBSTONES_SET" => "Each destroyed key is marked, so that it is never made again.",
         "OLD_PAGES_POSTGRES" | "OLD_PAGES_DATABASE" => {
-            "Old pages, logs and backups of the database hold sealed rows."
+            "Old pages, logs and backups of the database hold sealed rows, random ids and keyed hashes. The outbox and the \
+             bus name random ids for 72 hours, events that could not be delivered until an operator deals with them."
         }
         _ => return None,
     })

@@ -92,6 +92,20 @@ impl Objects {
         .await
     }
 
+    /// Makes an object durable that is there: its own bytes, and its name in every folder up to the root.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn make_durable(&self, key: &str) -> io::Result<()> {
+        let (root, path) = (self.root.clone(), self.path(key));
+        blocking(move || {
+            File::open(&path)?.sync_all()?;
+            let folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&root));
+            folders.map(sync_folder).collect()
+        })
+        .await
+    }
+
     fn path(&self, key: &str) -> PathBuf {
         self.root.join(key)
     }

@@ -71,10 +71,16 @@ impl Source {
 
     /// Whether a contact has a message that may be indexed.
     pub(crate) async fn has_any(&self, tenant: TenantId, contact: ContactId) -> Result<bool, Error> {
-        let page = Page { limit: 1, after: Bytes::new() };
-        let batch = self.read(tenant, What::ContactId(contact.to_string()), Some(page)).await?;
-        // A page may hold nothing and not be the last one.
-        Ok(!batch.documents.is_empty() || !batch.next.is_empty())
+        // Mostly the first message answers it. A page may hold nothing and not be the last one: then whole pages.
+        let (mut limit, mut after) = (1, Bytes::new());
+        loop {
+            let page = Page { limit, after };
+            let batch = self.read(tenant, What::ContactId(contact.to_string()), Some(page)).await?;
+            if !batch.documents.is_empty() || batch.next.is_empty() {
+                return Ok(!batch.documents.is_empty());
+            }
+            (limit, after) = (PAGE, batch.next);
+        }
     }
 
     /// A page of all messages of a tenant.

@@ -26,8 +26,15 @@ pub(crate) fn close_gaps(indexer: Arc<Indexer>, tasks: &lethe_ambient::Tasks) ->
 
 async fn round(indexer: &Indexer, age: Duration) -> Result<Progress, Error> {
     let gaps = store::progress::gaps(&indexer.db, age, BATCH).await?;
+    let mut failed = None;
     for (tenant, contact) in &gaps {
-        close(indexer, *tenant, *contact).await?;
+        // One contact that cannot be read does not keep the others waiting.
+        if let Err(error) = close(indexer, *tenant, *contact).await {
+            failed = Some(error);
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     Ok(if gaps.is_empty() { Progress::Idle } else { Progress::More })
 }

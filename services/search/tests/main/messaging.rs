@@ -235,13 +235,14 @@ impl MessageService for Messaging {
             stored.tenant == tenant
                 && contact.is_none_or(|contact| stored.contact == contact)
                 && after.is_none_or(|after| id.uuid() > after)
-                && state.visible(stored)
         });
+        // As messaging does it: a page is cut first, and then what is not to be indexed left out.
         let some: Vec<_> = rest.by_ref().take(page.limit as usize).collect();
-        response.messages = some.iter().map(|(_, stored)| indexable(stored)).collect();
         if let (Some((last, _)), Some(_)) = (some.last(), rest.next()) {
             response.next = Bytes::copy_from_slice(last.uuid().as_bytes());
         }
+        let visible = some.into_iter().filter(|(_, stored)| state.visible(stored));
+        response.messages = visible.map(|(_, stored)| indexable(stored)).collect();
         Ok(Response::new(response))
     }
 

@@ -1,0 +1,143 @@
+//! Canaries and harvest: unique tokens in every field a contact can have, in several scripts, looked for in every store's
+//! files and by every store's own reader. Before the erasure they stand in the search index and nowhere else, and what
+//! was sealed opens; after it they stand nowhere, and nothing opens but what is dated. Each finding is first proven on
+//! something planted.
+
+use std::{fs, time::Duration};
+
+use lethe::demo::{Leftovers, search_leftovers, subjects};
+use lethe_ids::SubjectId;
+use lethe_tests::{Platform, Tenant, erase, platform, within};
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+
+/// Letters of a script, one for each hex digit.
+const SCRIPTS: [(&str, &str); 6] = [
+    ("Latin", "abcdefghijklmnop"),
+    ("Cyrillic", "абвгдежзиклмнопр"),
+    ("Greek", "αβγδεζηθικλμνξοπ"),
+    ("Arabic", "ابتثجحخدذرزسشصضط"),
+    ("Hebrew", "אבגדהוזחטיכלמנסע"),
+    ("Han", "天地玄黄宇宙洪荒日月盈昃辰宿列张"),
+];
+
+/// A word of `script` that nobody else has.
+fn canary(platform: &Platform, letters: &str) -> String {
+    let letters: Vec<char> = letters.chars().collect();
+    let nonce = platform.nonce();
+    nonce.chars().map(|digit| letters[digit.to_digit(16).expect("hex") as usize]).collect()
+}
+
+/// A contact with a canary in every field, and a message in every script.
+struct Person {
+    contact: String,
+    tokens: Vec<(&'static str, String)>,
+    subjects: Vec<SubjectId>,
+}
+
+async fn write(platform: &Platform, tenant: &Tenant) -> Person {
+    let latin = || canary(platform, SCRIPTS[0].1);
+    let (name, company, address) = (canary(platform, SCRIPTS[1].1), canary(platform, SCRIPTS[3].1), latin());
+    let (tag, field, email) = (latin(), canary(platform, SCRIPTS[5].1), format!("{}@example.org", latin()));
+    let digits = u64::from_str_radix(&platform.nonce()[..7], 16).expect("hex") % 100_000_000;
+    let phone = format!("+4930{digits:08}");
+    let profile = json!({
+        "name": name, "phone": phone, "email": email, "company": company, "address": address,
+        "tags": [tag], "custom_fields": {"card": field},
+    });
+    let contact = tenant.owner.create("/v1/contacts", &platform.nonce(), profile).await.ok();
+    let contact = contact["contact_id"].as_str().expect("an id").to_owned();
+    let opened = json!({"contact_id": contact, "channel": "email"});
+    let conversation = tenant.owner.create("/v1/conversations", &platform.nonce(), opened).await.ok();
+    let conversation = conversation["conversation_id"].as_str().expect("an id").to_owned();
+    let mut tokens = vec![
+        ("name", name),
+        ("phone", phone),
+        ("e-mail address", email),
+        ("company", company),
+        ("address", address),
+        ("tag", tag),
+        ("custom field", field),
+    ];
+    let mut last = json!(null);
+    for (script, letters) in SCRIPTS {
+        let word = canary(platform, letters);
+        for folder in ["messages", "inbound-messages"] {
+            let path = format!("/v1/conversations/{conversation}/{folder}");
+            last = tenant.owner.create(&path, &platform.nonce(), json!({"text": format!("… {word} …")})).await.ok();
+        }
+        tokens.push((script, word));
+    }
+    let word = &tokens.last().expect("tokens").1;
+    let search = json!({"query": word, "wait_for": {"contact_id": contact, "seq": last["seq"]}});
+    within(Duration::from_secs(10), "the last message is found", async || {
+        let found = tenant.owner.post("/v1/search/messages", search.clone()).await.ok();
+        found["hits"].as_array().is_some_and(|hits| hits.len() == 2)
+    })
+    .await;
+    let subjects = subjects(&platform.run, &contact).await.expect("the contact has subjects");
+    Person { contact, tokens, subjects }
+}
+
+async fn look(platform: &Platform, person: &Person) -> Leftovers {
+    let looked = search_leftovers(&platform.folder, &platform.run, &person.tokens, &person.subjects, |_| {}).await;
+    looked.expect("every store can be looked at")
+}
+
+/// A file in a store of its own below the platform's folder, gone at the end of the test.
+struct Planted(std::path::PathBuf);
+
+impl Planted {
+    fn new(platform: &Platform, name: &str, bytes: &[u8]) -> Self {
+        let folder = platform.folder.join(format!("planted-{name}-{}", platform.nonce()));
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("page"), bytes).expect("a file");
+        Self(folder)
+    }
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        let _gone = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_persons_canaries_are_nowhere_and_nothing_undated_opens() {
+    let platform = platform();
+    let tenant = platform.tenant().await;
+    let person = write(platform, &tenant).await;
+
+    let before = look(platform, &person).await;
+    let stores: Vec<_> = before.stores.iter().map(String::as_str).collect();
+    assert_eq!(stores, ["index"], "plaintext outside the search index:\n{before}");
+    assert!(before.undated >= 13, "the profile and twelve messages open before the erasure: {before}");
+    assert_eq!(before.unread, 0, "{before}");
+
+    // The wrapped secrets, as a backup that nobody knew of would keep them.
+    let url = format!("{}/messaging", platform.run.keystore_admin_url);
+    let mut keystore = PgConnection::connect(&url).await.expect("the keystore");
+    let subjects: Vec<_> = person.subjects.iter().map(|subject| subject.uuid()).collect();
+    let wrapped: Vec<Vec<u8>> =
+        sqlx::query_scalar("select wrapped from secrets where secret_id = any($1) or subject_id = any($1)")
+            .bind(subjects)
+            .fetch_all(&mut keystore)
+            .await
+            .expect("wrapped secrets");
+    assert!(wrapped.len() >= 3, "a subject, a profile, a conversation's month");
+
+    erase(&tenant.owner, &person.contact).await;
+    let after = look(platform, &person).await;
+    assert!(after.is_clean(), "{after}");
+    assert!(after.dated + after.closed >= 13, "the sealed values that linger in old pages are seen: {after}");
+
+    // And the search would have seen it.
+    let token = &person.tokens[0].1;
+    let planted = Planted::new(platform, "token", token.as_bytes());
+    assert_eq!(look(platform, &person).await.plaintext, 1);
+    drop(planted);
+    let planted = Planted::new(platform, "wrapper", &wrapped.concat());
+    let found = look(platform, &person).await;
+    assert!(found.undated > 0 && !found.is_clean(), "an old wrapper outside the keystore went unseen: {found}");
+    drop(planted);
+}
