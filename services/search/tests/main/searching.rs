@@ -9,7 +9,7 @@ use tonic::Code;
 
 use crate::{
     messaging::Place,
-    stage::{Stage, ids, texts, until},
+    stage::{Erasure, Stage, ids, texts, until},
     support::fresh,
 };
 
@@ -57,6 +57,22 @@ async fn what_is_found_is_the_present_state() {
     let seq = messaging.assign(place, member).await;
     stage.search(place, "grey", seq).await;
     assert_eq!(ids(&stage.ask(place.tenant, by_member).await.unwrap()), texts(&[third, first]));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_restricted_leaves_the_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::new(folder.path()).await;
+    let place = stage.place();
+    stage.messaging.say(place, "grey whale").await;
+    let (_, seq) = stage.messaging.say(place, "grey seal").await;
+    assert_eq!(stage.search(place, "grey", seq).await.len(), 2);
+    let held = async || Erasure::of(place.tenant, place.contact).count(&stage).await.tallies[0].count;
+    assert_eq!(held().await, 2);
+    let seq = stage.messaging.restrict(place, true).await;
+    stage.search(place, "grey", seq).await;
+    assert_eq!(held().await, 0);
     stage.stop().await;
 }
 
