@@ -1,6 +1,7 @@
 //! What the tests that cross services share: one started platform for the process, a fresh tenant for each test, and
 //! the public API as a client.
 
+mod alone;
 mod api;
 mod collector;
 mod erase;
@@ -8,6 +9,7 @@ mod platform;
 mod talk;
 mod within;
 
+pub use alone::alone;
 pub use api::{Answer, Api, PASSWORD};
 pub use collector::Collector;
 pub use erase::erase;

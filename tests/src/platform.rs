@@ -84,9 +84,11 @@ pub fn platform() -> &'static Platform {
 
 /// Every service listens, and one address may sign in as often as all tests together do.
 fn overrides(grpc: &BTreeMap<&'static str, SocketAddr>) -> String {
-    let listen = grpc.iter().fold("[grpc]\n".to_owned(), |text, (name, at)| text + &format!("{name} = \"{at}\"\n"));
+    let listen =
+        grpc.iter().fold("[grpc]\n".to_owned(), |text, (name, at)| text + &format!("{name} = \"{at}\"\n"));
     let often = ["log_in_address", "log_in_member", "address"];
-    let often = often.map(|rate| format!("[gateway.rates.{rate}]\nrequests = 1000000\nper_s = 60\n")).concat();
+    let often =
+        often.map(|rate| format!("[gateway.rates.{rate}]\nrequests = 1000000\nper_s = 60\n")).concat();
     format!("{listen}{often}[identity.log_in]\nper_address = 1000000\n")
 }
 
@@ -96,7 +98,7 @@ fn telemetry() -> TelemetryConfig {
     struct Section {
         telemetry: TelemetryConfig,
     }
-    let often = "[telemetry]\nmetrics_interval_ms = 500\nfilter = \"error\"";
+    let often = "[telemetry]\nmetrics_interval_ms = 500\nstderr_filter = \"error\"";
     let defaults = [lethe_service::telemetry::DEFAULTS, often];
     lethe_service::load::<Section>(&defaults, None, std::iter::empty())
         .expect("the defaults are readable")

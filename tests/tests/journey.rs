@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use lethe::demo::{self, Story};
-use lethe_tests::platform;
+use lethe_tests::{alone, platform};
 
 /// Runs on a task of its own thread's runtime; the story itself fails on whatever does not hold.
 async fn tell(data: Option<&Path>) {
+    let _alone = alone().await;
     let platform = platform();
     let story =
         Story { folder: platform.folder.clone(), data: data.map(Path::to_owned), run: platform.run.clone() };
@@ -20,6 +21,7 @@ async fn the_demos_story_holds_on_its_own_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::print_stdout, reason = "what was left out is said in one line")]
 async fn the_demos_story_holds_on_1500_real_conversations() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/conversations.jsonl");
     if !data.exists() {

@@ -41,13 +41,15 @@ async fn an_erasure_is_verified_and_certified_again_a_day_later() {
     let keys = owner.get("/.well-known/lethe-keys.json").await.ok().to_string();
     for (certificate, sequence) in [(first, 1), (second, 2)] {
         let envelope = certificate.to_string();
-        let statement = lethe_retention::certificate::verify(envelope.as_bytes(), keys.as_bytes()).expect("it holds");
+        let statement =
+            lethe_retention::certificate::verify(envelope.as_bytes(), keys.as_bytes()).expect("it holds");
         assert_eq!(statement.sequence, sequence);
     }
     // What the erasure listed opens no more: its key is destroyed.
     let keystore = format!("{}/retention", dev.run.keystore_admin_url);
     let mut keystore = PgConnection::connect(&keystore).await.expect("the keystore");
-    let left: i64 = sqlx::query_scalar("select count(*) from secrets").fetch_one(&mut keystore).await.expect("a count");
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from secrets").fetch_one(&mut keystore).await.expect("a count");
     assert_eq!(left, 0);
     keystore.close().await.expect("closed");
     Box::pin(dev.stop()).await.expect("it stops in order");

@@ -40,6 +40,8 @@ pub struct TelemetryConfig {
     pub endpoint: String,
     /// What is said, in the syntax of tracing's `EnvFilter`.
     pub filter: String,
+    /// The same for standard error alone, where it is to be quieter than the collector; empty: `filter`.
+    pub stderr_filter: String,
     /// How it looks on stderr.
     pub format: LogFormat,
     /// The share of traces that begin here and are recorded, 0 to 1; a caller's decision is kept.
@@ -96,7 +98,8 @@ impl Drop for TelemetryGuard {
 /// # Errors
 /// A filter that cannot be read, an endpoint that is none, or a subscriber that is there already.
 pub fn init(config: &TelemetryConfig, name: &str) -> Result<TelemetryGuard, BuildError> {
-    let filter = EnvFilter::try_new(&config.filter)?;
+    let quieter = Some(&config.stderr_filter).filter(|filter| !filter.is_empty());
+    let filter = EnvFilter::try_new(quieter.unwrap_or(&config.filter))?;
     let stderr = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let stderr: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         LogFormat::Text => stderr.with_filter(filter).boxed(),

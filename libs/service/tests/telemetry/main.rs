@@ -57,6 +57,7 @@ async fn a_call_gives_a_span_below_its_caller_a_log_record_and_a_measurement() {
     let config = TelemetryConfig {
         endpoint: collector(received.clone()).await,
         filter: "warn,lethe_service=info".to_owned(),
+        stderr_filter: String::new(),
         format: telemetry::LogFormat::Json,
         sample_ratio: 0.0,
         metrics_interval_ms: 60_000,

@@ -92,7 +92,9 @@ pub async fn search_leftovers(
 ) -> anyhow::Result<Leftovers> {
     let tokens = Tokens::new(tokens.iter().cloned())?;
     let search = Search::new(&tokens);
-    let mut names: Vec<_> = std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+    let mut names: Vec<_> = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<_, _>>()?;
     names.sort();
     for name in names {
         let (store, path) = (name.to_string_lossy().into_owned(), folder.join(&name));

@@ -100,8 +100,8 @@ impl Objects {
         let (root, path) = (self.root.clone(), self.path(key));
         blocking(move || {
             File::open(&path)?.sync_all()?;
-            let folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&root));
-            folders.map(sync_folder).collect()
+            let mut folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&root));
+            folders.try_for_each(sync_folder)
         })
         .await
     }
