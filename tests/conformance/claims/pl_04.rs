@@ -26,8 +26,8 @@ pub(in super::super) async fn pl_04_one_request_is_followed_through_every_servic
         .await
         .ok();
 
-    // The gateway's request, messaging's acceptance, the consumer that the bus woke, and what it asked messaging for.
-    let wanted = ["inbound-messages", "messaging.receive_message", "process", "messaging.read_for_index"];
+    // The gateway's request, messaging's acceptance, and the index's consumer that the bus woke.
+    let wanted = ["inbound-messages", "messaging.receive_message", "search-index process"];
     let seen = || platform.collector.spans(&trace_id);
     let missing = || wanted.into_iter().filter(|name| !seen().iter().any(|span| span.contains(name)));
     let started = std::time::Instant::now();

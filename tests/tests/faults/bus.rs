@@ -15,6 +15,7 @@ const MESSAGES: usize = 40;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bus_wiped_in_mid_load_costs_no_message_and_search_finds_all() {
+    let _alone = lethe_tests::alone().await;
     let mut stage = Stage::begin().await;
     let url = stage.serve().await;
     let owner = stage.owner(&url).await;

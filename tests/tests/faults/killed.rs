@@ -26,6 +26,7 @@ type Journal = Mutex<BTreeMap<String, Option<String>>>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_accepting_nothing_acknowledged_is_lost_and_nothing_doubles() {
+    let _alone = lethe_tests::alone().await;
     let mut stage = Stage::begin().await;
     let mut owner = stage.owner_after_start().await;
     let talk = talk(&owner).await;

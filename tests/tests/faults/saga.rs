@@ -29,6 +29,7 @@ const GATES: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_each_state_an_erasure_goes_on_and_is_certified() {
+    let _alone = lethe_tests::alone().await;
     let mut stage = Stage::begin().await;
     let mut retention = stage.superuser("retention").await;
     sqlx::raw_sql(GATES).execute(&mut retention).await.expect("gates");

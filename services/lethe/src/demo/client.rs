@@ -1,8 +1,26 @@
 //! The public API as the demo uses it: one member's session.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
+
+/// Between tries of a request that is safe to repeat.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The platform asked for patience (503 or 429).
+#[derive(Debug)]
+struct TryAgain(String);
+
+impl std::fmt::Display for TryAgain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TryAgain {}
 
 /// A signed-in member. Clones share the connections.
 #[derive(Clone)]
@@ -42,7 +60,17 @@ impl Client {
 
     /// POST that creates: safe to repeat under `key`.
     pub(crate) async fn create(&self, path: &str, key: &str, body: Value) -> anyhow::Result<Value> {
-        self.send(Method::POST, path, Some(key), Some(body)).await
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.send(Method::POST, path, Some(key), Some(body.clone())).await {
+                // The platform is busy and says so; the key makes it safe to ask again.
+                Err(error) if error.is::<TryAgain>() && pause < LONGEST_PAUSE => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// POST that asks or acts.
@@ -83,6 +111,10 @@ impl Client {
         let answer = request.send().await.with_context(|| format!("{method} {path}"))?;
         let status = answer.status();
         let body = answer.bytes().await?;
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
+            let said = String::from_utf8_lossy(&body).into_owned();
+            return Err(TryAgain(format!("{method} {path} answered {status}: {said}")).into());
+        }
         if !status.is_success() {
             let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
             bail!("{method} {path} answered {status}: {} {}", problem["code"], problem["detail"]);
