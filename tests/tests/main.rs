@@ -1,5 +1,6 @@
 //! What crosses services, as one binary: each module is a promise of the design and its tests.
 
+mod across_tenants;
 mod authz;
 mod canaries;
 #[path = "../conformance/mod.rs"]
@@ -10,3 +11,4 @@ mod journey;
 mod races;
 mod second_verification;
 mod tidy;
+mod twice;

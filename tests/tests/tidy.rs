@@ -93,6 +93,52 @@ fn every_dependency_says_what_it_is_for() {
     none(silent.collect(), "has no comment");
 }
 
+/// One provider of cryptography, one of TLS.
+const BANNED: [&str; 4] = ["openssl", "openssl-sys", "native-tls", "ring"];
+/// Licences whose code may be built into the program.
+const LICENSES: [&str; 10] = [
+    "MIT",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Zlib",
+    "0BSD",
+    "Unicode-3.0",
+    "CDLA-Permissive-2.0",
+];
+
+#[test]
+fn what_is_built_in_is_licensed_and_of_one_provider() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--locked", "--offline", "-e", "normal,build", "--prefix", "none"])
+        .args(["-f", "{p}|{l}"])
+        .current_dir(root())
+        .output()
+        .expect("cargo tells its tree");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).expect("names are UTF-8");
+    let packages: std::collections::BTreeSet<&str> =
+        tree.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();
+    assert!(packages.len() > 200, "{} packages", packages.len());
+    let mut found = Vec::new();
+    for package in packages {
+        let (name, license) = package.split_once('|').unwrap_or((package, ""));
+        let crate_name = name.split(' ').next().unwrap_or_default();
+        if BANNED.contains(&crate_name) {
+            found.push(format!("{name} is banned"));
+        }
+        // Every part that must be obeyed offers one that may be.
+        let license = license.replace(['(', ')'], "").replace('/', " OR ");
+        let allowed = |part: &str| part.split(" OR ").any(|one| LICENSES.contains(&one.trim()));
+        if !license.split(" AND ").all(allowed) {
+            found.push(format!("{name} is under {license:?}"));
+        }
+    }
+    none(found, "may not be built in");
+}
+
 #[test]
 fn members_take_versions_from_the_workspace() {
     let mut found = Vec::new();

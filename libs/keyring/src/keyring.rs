@@ -16,6 +16,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+pub use addresses::Mark;
+
 use crate::{
     Destroyed, KeyError, Sealer,
     cache::{Sealers, Secret},

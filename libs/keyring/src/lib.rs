@@ -22,6 +22,7 @@ pub mod normalise;
 mod process;
 mod purpose;
 mod sealer;
+mod settle;
 mod store;
 mod sweep;
 mod tenant_keys;
@@ -33,11 +34,12 @@ use lethe_service::Migration;
 pub use blind::{AddressKind, BlindIndex, Mac, Suppression};
 pub use crypto::{COMMITMENT_LEN, KEY_LEN};
 pub use error::{KeyError, OpenError};
-pub use keyring::{Keyring, shred_bound};
+pub use keyring::{Keyring, Mark, shred_bound};
 pub use kms::{EncryptionContext, KeyState, Kms, KmsConfig, KmsError, LocalKms};
 pub use process::forbid_core_dumps;
 pub use purpose::Purpose;
 pub use sealer::{Place, Sealer, open_with, seal_with};
+pub use settle::UNSETTLED_FOR_S;
 pub use store::Destroyed;
 pub use sweep::{SecretId, Swept, UNOWNED_FOR};
 pub use verify::Remains;
@@ -47,5 +49,9 @@ pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
 /// The schema of a keystore.
 pub fn migrations() -> Vec<Migration> {
-    vec![Migration { version: 3, name: "keystore", sql: include_str!("../sql/keystore.sql") }]
+    let own = |version, name, sql| Migration { version, name, sql };
+    vec![
+        own(3, "keystore", include_str!("../sql/keystore.sql")),
+        own(4, "settle_addresses", include_str!("../sql/settle_addresses.sql")),
+    ]
 }

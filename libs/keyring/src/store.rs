@@ -48,6 +48,19 @@ pub struct Destroyed {
     pub tombstones: u64,
 }
 
+/// A subject's addresses as the index knows them, all of one version of key and rules.
+pub(crate) struct Macs {
+    pub(crate) key_version: u32,
+    pub(crate) normaliser_version: u16,
+    pub(crate) macs: Vec<(i16, Mac)>,
+}
+
+impl Macs {
+    fn columns(&self) -> (Vec<i16>, Vec<&[u8]>) {
+        self.macs.iter().map(|(kind, mac)| (*kind, mac.mac.as_slice())).unzip()
+    }
+}
+
 impl Store {
     pub(crate) async fn open(service: &'static str, config: &DatabaseConfig) -> Result<Self, KeyError> {
         Ok(Self { database: Database::connect(service, config).await? })
@@ -184,30 +197,70 @@ impl Store {
         Ok(())
     }
 
-    /// Adds a subject's addresses, or with `instead` makes them all it has.
-    pub(crate) async fn index_addresses(
+    /// Adds a subject's addresses and marks all it has as unsettled; answers the mark, by the keystore's clock.
+    pub(crate) async fn add_addresses(
         &self,
         tenant: TenantId,
         subject: SubjectId,
-        macs: &[(i16, Mac)],
-        (key_version, normaliser): (u32, u16),
+        macs: &Macs,
         at: OffsetDateTime,
-        instead: bool,
-    ) -> Result<(), KeyError> {
-        let kinds: Vec<i16> = macs.iter().map(|(kind, _)| *kind).collect();
-        let macs: Vec<&[u8]> = macs.iter().map(|(_, mac)| mac.mac.as_slice()).collect();
-        sqlx::query("select index_addresses_v1($1, $2, $3, $4, $5, $6, $7, $8)")
+    ) -> Result<OffsetDateTime, KeyError> {
+        let (kinds, bytes) = macs.columns();
+        let row = sqlx::query("select add_addresses_v1($1, $2, $3, $4, $5, $6, $7)")
             .bind(tenant.uuid())
             .bind(subject.uuid())
-            .bind(signed(key_version))
-            .bind(normaliser.cast_signed())
+            .bind(signed(macs.key_version))
+            .bind(macs.normaliser_version.cast_signed())
             .bind(kinds)
-            .bind(macs)
+            .bind(bytes)
             .bind(at)
-            .bind(instead)
+            .fetch_one(self.database.app())
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Makes these all addresses that a subject has, unless its mark is younger than `mark`.
+    pub(crate) async fn set_addresses(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        macs: &Macs,
+        at: OffsetDateTime,
+        mark: Option<OffsetDateTime>,
+    ) -> Result<(), KeyError> {
+        let (kinds, bytes) = macs.columns();
+        sqlx::query("select set_addresses_v1($1, $2, $3, $4, $5, $6, $7, $8)")
+            .bind(tenant.uuid())
+            .bind(subject.uuid())
+            .bind(signed(macs.key_version))
+            .bind(macs.normaliser_version.cast_signed())
+            .bind(kinds)
+            .bind(bytes)
+            .bind(at)
+            .bind(mark)
             .execute(self.database.app())
             .await?;
         Ok(())
+    }
+
+    /// Subjects marked as unsettled for longer than `for_seconds`, longest first, with their marks. As the jobs role.
+    pub(crate) async fn unsettled(
+        &self,
+        for_seconds: f64,
+        limit: i64,
+    ) -> Result<Vec<(TenantId, SubjectId, OffsetDateTime)>, KeyError> {
+        let rows = sqlx::query(
+            "select tenant_id, subject_id, max(unsettled_since) from blind_index
+              where unsettled_since <= clock_timestamp() - make_interval(secs => $1)
+              group by tenant_id, subject_id order by 3 limit $2",
+        )
+        .bind(for_seconds)
+        .bind(limit)
+        .fetch_all(self.database.jobs())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((TenantId::new(row.try_get(0)?), SubjectId::new(row.try_get(1)?), row.try_get(2)?)))
+            .collect()
     }
 
     /// Subjects with one of these MACs.

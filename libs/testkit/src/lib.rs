@@ -10,10 +10,12 @@ mod access;
 mod databases;
 mod nats;
 mod servers;
+mod statements;
 mod world;
 
 pub use access::{TestAccess, access};
 pub use databases::Databases;
 pub use nats::{TestNats, nats};
 pub use servers::{Servers, servers};
+pub use statements::every_statement_fits;
 pub use world::World;

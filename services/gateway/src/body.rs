@@ -116,10 +116,9 @@ impl<T: Serialize> Reply<T> {
         Self { status: StatusCode::OK, headers: HeaderMap::new(), body }
     }
 
-    /// 201, or 200 when the same request came before, with the resource's place.
-    pub(crate) fn created(body: T, location: impl Display, replay: Replay) -> Self {
-        let status = if replay == Replay::Yes { StatusCode::OK } else { StatusCode::CREATED };
-        Self { status, ..Self::ok(body) }.with_location(location)
+    /// 201, with the resource's place; the same when the request came before.
+    pub(crate) fn created(body: T, location: impl Display) -> Self {
+        Self { status: StatusCode::CREATED, ..Self::ok(body) }.with_location(location)
     }
 
     /// 202, with the place where it can be followed.
@@ -147,14 +146,6 @@ impl<T: Serialize> Reply<T> {
             Err(_) => self,
         }
     }
-}
-
-/// Whether the same idempotency key came before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Replay {
-    Yes,
-    /// Or the owning service does not say.
-    No,
 }
 
 impl<T: Serialize> IntoResponse for Reply<T> {

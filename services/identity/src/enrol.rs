@@ -92,7 +92,8 @@ impl Identity {
         email: &str,
     ) -> Result<MemberRow, (MemberRow, Error)> {
         let indexed = async {
-            self.0.keyring.index_address(tenant, row.subject, AddressKind::Email, email).await?;
+            let addresses = [(AddressKind::Email, email)];
+            self.0.keyring.settle_addresses(tenant, row.subject, &addresses, None).await?;
             if self.taken(tenant, email, Some(row.subject), Unborn::Counted).await? {
                 return Err(Error::EmailTaken);
             }
@@ -155,6 +156,20 @@ impl Identity {
             }
         }
         Ok(None)
+    }
+
+    /// What the member of this subject is found by now; `None` when there is no such member.
+    pub(crate) async fn addresses(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+    ) -> Result<Option<Vec<(AddressKind, String)>>, Error> {
+        let mut tx = self.0.db.tenant(tenant).await?;
+        let rows = store::member::by_subjects(&mut tx, &[subject]).await?;
+        drop(tx);
+        let Some(row) = rows.first() else { return Ok(None) };
+        let email = self.profile(tenant, row).await?.normalised_email();
+        Ok(Some(vec![(AddressKind::Email, email.expose().to_owned())]))
     }
 
     async fn has_email(&self, tenant: TenantId, row: &MemberRow, email: &str) -> Result<bool, Error> {

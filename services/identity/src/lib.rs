@@ -78,6 +78,11 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
     let mut jobs = consumer(&Bus::new(&db, env), events::AUDIT_CONSUMER, &AUDITED, audit, config);
     jobs.push(Job::new("identity.poll_revocations", identity.0.hub.clone().run(env.tasks.clone())));
     jobs.push(jobs::sweep_expired::job(identity));
+    let asked = identity.clone();
+    jobs.push(keyring.settle_job(&env.tasks, move |tenant, subject| {
+        let identity = asked.clone();
+        async move { Ok(identity.addresses(tenant, subject).await?) }
+    }));
     let owners = db.clone();
     jobs.push(keyring.sweep_job(&env.tasks, move |tenant, secrets| {
         let db = owners.clone();

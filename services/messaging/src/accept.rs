@@ -13,9 +13,10 @@ use std::{
 use lethe_ambient::Tasks;
 use lethe_outbox::Outbox;
 use lethe_service::{Database, Failure};
+use sqlx::{Postgres, pool::PoolConnection};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::{
@@ -88,6 +89,15 @@ impl Acceptor {
     }
 }
 
+/// For so long a lane keeps a connection to itself: under load it stays with one server process, whose caches are warm,
+/// and one that lay still longer may be dead.
+const HELD_FOR: Duration = Duration::from_millis(100);
+
+struct Held {
+    connection: PoolConnection<Postgres>,
+    used: Instant,
+}
+
 struct Lane {
     db: Database,
     outbox: Outbox,
@@ -98,6 +108,7 @@ struct Lane {
 impl Lane {
     async fn run(&self, mut waiting: mpsc::Receiver<Waiting>, tasks: &Tasks) {
         let mut batch = Vec::with_capacity(self.batch);
+        let mut held = None;
         loop {
             let taken = tokio::select! {
                 biased;
@@ -110,16 +121,16 @@ impl Lane {
             // Whoever stopped waiting did so before anything happened.
             batch.retain(|one| !one.answer.is_closed());
             batch.sort_by_key(|one| (one.item.tenant, one.item.contact));
-            self.settle(&mut batch).await;
+            self.settle(&mut held, &mut batch).await;
         }
     }
 
     /// Accepts the batch and answers everybody in it.
-    async fn settle(&self, batch: &mut Vec<Waiting>) {
+    async fn settle(&self, held: &mut Option<Held>, batch: &mut Vec<Waiting>) {
         if batch.is_empty() {
             return;
         }
-        match self.call(batch).await {
+        match self.call(held, batch).await {
             Ok(outcomes) => {
                 self.outbox.wake();
                 for (one, outcome) in batch.drain(..).zip(outcomes) {
@@ -129,7 +140,7 @@ impl Lane {
             // Nothing of the batch is there: one item's trouble is not to be all the others'.
             Err(Trouble::Refused(_)) if batch.len() > 1 => {
                 for one in batch.drain(..) {
-                    let outcome = self.call(std::slice::from_ref(&one)).await;
+                    let outcome = self.call(held, std::slice::from_ref(&one)).await;
                     self.outbox.wake();
                     let first = |outcomes: Vec<Outcome>| outcomes.first().copied();
                     let none = || Failure::internal("no outcome");
@@ -147,15 +158,20 @@ impl Lane {
     }
 
     /// One call of the SQL function, which is one transaction.
-    async fn call(&self, batch: &[Waiting]) -> Result<Vec<Outcome>, Trouble> {
+    async fn call(&self, held: &mut Option<Held>, batch: &[Waiting]) -> Result<Vec<Outcome>, Trouble> {
         let items: Vec<&Item> = batch.iter().map(|one| &one.item).collect();
         let call = async {
             // Autocommit: the one statement is the transaction.
-            let mut connection = self.db.app().acquire().await?;
-            message::accept(&mut connection, &items).await
+            let mut connection = match held.take().filter(|held| held.used.elapsed() < HELD_FOR) {
+                Some(held) => held.connection,
+                None => self.db.app().acquire().await?,
+            };
+            let outcomes = message::accept(&mut connection, &items).await?;
+            *held = Some(Held { connection, used: Instant::now() });
+            Ok(outcomes)
         };
         match timeout(self.limit, call).await {
-            Ok(outcome) => Ok(outcome?),
+            Ok(outcome) => outcome.map_err(|error: sqlx::Error| error.into()),
             Err(_) => Err(Trouble::Unknown(Error::TimedOut.into())),
         }
     }

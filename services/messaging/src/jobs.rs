@@ -1,4 +1,5 @@
 //! What messaging does by itself.
 
+pub(crate) mod settle_addresses;
 pub(crate) mod sweep_idempotency;
 pub(crate) mod sweep_secrets;

@@ -89,6 +89,7 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         .add_service(MessageServiceServer::new(api.clone()))
         .add_service(ParticipantServiceServer::new(api));
     let mut jobs = relay(&Bus::new(&db, &env), NAME, state.config.relay.clone(), &outbox);
+    jobs.push(jobs::settle_addresses::job(&state, &env.tasks));
     jobs.push(jobs::sweep_idempotency::job(&state, &env.tasks));
     jobs.push(jobs::sweep_secrets::job(&state, &env.tasks));
     let probes = vec![db.probe("postgres"), keyring.probe()];

@@ -1,7 +1,7 @@
 //! Sealing and opening: what stands in a row, under whose secrets, for which place.
 
 use lethe_ids::{ConsentId, ContactId, MessageId, SubjectId, TenantId, UnitId};
-use lethe_keyring::{KeyError, OpenError, Purpose, Sealer, header};
+use lethe_keyring::{KeyError, Mark, OpenError, Purpose, Sealer, header};
 use lethe_proto::messaging::{Channel, Contact, Message};
 use lethe_service::timestamp;
 use zeroize::Zeroizing;
@@ -28,25 +28,33 @@ impl State {
         of_contact(self.keyring.create(tenant, subject, units, of_subject).await)
     }
 
-    /// Makes a contact findable by its addresses: beside those that it is found by, or instead of them.
+    /// Makes a contact findable by these addresses beside those it has; [`State::settle_addresses`] takes the mark.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the subject was destroyed meanwhile.
-    pub(crate) async fn index_addresses(
+    pub(crate) async fn add_addresses(
         &self,
         tenant: TenantId,
         subject: SubjectId,
         addresses: &[Address<'_>],
-        index: Index,
+    ) -> Result<Mark, Error> {
+        let addresses: Vec<_> = addresses.iter().map(Address::kind_and_text).collect();
+        of_contact(self.keyring.add_addresses(tenant, subject, &addresses).await)
+    }
+
+    /// Makes a contact findable by these addresses and no others. A new one has no mark.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the subject was destroyed meanwhile.
+    pub(crate) async fn settle_addresses(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        addresses: &[Address<'_>],
+        mark: Option<Mark>,
     ) -> Result<(), Error> {
         let addresses: Vec<_> = addresses.iter().map(Address::kind_and_text).collect();
-        if index == Index::Instead {
-            return of_contact(self.keyring.replace_addresses(tenant, subject, &addresses).await);
-        }
-        for (kind, text) in addresses {
-            of_contact(self.keyring.index_address(tenant, subject, kind, text).await)?;
-        }
-        Ok(())
+        of_contact(self.keyring.settle_addresses(tenant, subject, &addresses, mark).await)
     }
 
     /// The keys of a unit of a contact who is there: destroyed ones say that it is not.
@@ -149,17 +157,7 @@ impl State {
     }
 }
 
-/// What becomes of the addresses that a contact was found by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Index {
-    /// They stay.
-    Beside,
-    /// They go.
-    Instead,
-}
-
-/// A subject that is gone is a contact that is not there.
-fn of_contact(answer: Result<(), KeyError>) -> Result<(), Error> {
+fn of_contact<T>(answer: Result<T, KeyError>) -> Result<T, Error> {
     match answer {
         Err(KeyError::Destroyed | KeyError::Missing) => Err(Error::NotFound("contact")),
         other => Ok(other?),

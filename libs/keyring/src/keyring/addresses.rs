@@ -2,11 +2,14 @@
 
 use lethe_ids::{SubjectId, TenantId};
 
+use time::OffsetDateTime;
+
 use super::{Inner, Keyring};
 use crate::{
     BlindIndex, KeyError,
     blind::{AddressKind, Mac, Suppression},
     cache::Secret,
+    store::Macs,
     wrapped::{self, Kind},
 };
 
@@ -36,33 +39,37 @@ impl Keyring {
         Ok(self.0.lists(tenant).await?.suppression)
     }
 
-    /// Makes a subject findable by an address. Twice is as once.
+    /// Makes a subject findable by these addresses beside those it has: the first half of a rectification. When the row
+    /// says so, [`Keyring::settle_addresses`] ends it with the mark that this answers; until then, or when that never
+    /// happens, [`Keyring::settle_job`] does.
     ///
     /// # Errors
     /// [`KeyError::Destroyed`] or [`KeyError::Missing`] when the subject has no secret.
-    pub async fn index_address(
-        &self,
-        tenant: TenantId,
-        subject: SubjectId,
-        kind: AddressKind,
-        normalised: &str,
-    ) -> Result<(), KeyError> {
-        self.write_addresses(tenant, subject, &[(kind, normalised)], false).await
-    }
-
-    /// Makes a subject findable by these addresses and no others.
-    ///
-    /// # Errors
-    /// As [`Keyring::index_address`].
-    pub async fn replace_addresses(
+    pub async fn add_addresses(
         &self,
         tenant: TenantId,
         subject: SubjectId,
         addresses: &[(AddressKind, impl AsRef<str> + Sync)],
+    ) -> Result<Mark, KeyError> {
+        let macs = self.macs(tenant, addresses).await?;
+        self.0.store.add_addresses(tenant, subject, &macs, self.0.clock.now()).await.map(Mark)
+    }
+
+    /// Makes a subject findable by these addresses and no others, unless a younger change than `mark`'s is on its way:
+    /// it settles them then. A new subject has no mark. Twice is as once.
+    ///
+    /// # Errors
+    /// As [`Keyring::add_addresses`].
+    pub async fn settle_addresses(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        addresses: &[(AddressKind, impl AsRef<str> + Sync)],
+        mark: Option<Mark>,
     ) -> Result<(), KeyError> {
-        let addresses: Vec<(AddressKind, &str)> =
-            addresses.iter().map(|(kind, text)| (*kind, text.as_ref())).collect();
-        self.write_addresses(tenant, subject, &addresses, true).await
+        let macs = self.macs(tenant, addresses).await?;
+        let mark = mark.map(|mark| mark.0);
+        self.0.store.set_addresses(tenant, subject, &macs, self.0.clock.now(), mark).await
     }
 
     /// Subjects that have this address, whichever version of key and rules it was indexed under.
@@ -79,20 +86,23 @@ impl Keyring {
         self.0.store.find(tenant, kind.number(), &macs).await
     }
 
-    async fn write_addresses(
+    async fn macs(
         &self,
         tenant: TenantId,
-        subject: SubjectId,
-        addresses: &[(AddressKind, &str)],
-        instead: bool,
-    ) -> Result<(), KeyError> {
+        addresses: &[(AddressKind, impl AsRef<str> + Sync)],
+    ) -> Result<Macs, KeyError> {
         let blind = self.blind(tenant).await?;
         let macs: Vec<(i16, Mac)> =
-            addresses.iter().map(|(kind, text)| (kind.number(), blind.mac(*kind, text))).collect();
-        let versions = macs.first().map_or((1, 1), |(_, mac)| (mac.key_version, mac.normaliser_version));
-        self.0.store.index_addresses(tenant, subject, &macs, versions, self.0.clock.now(), instead).await
+            addresses.iter().map(|(kind, text)| (kind.number(), blind.mac(*kind, text.as_ref()))).collect();
+        let (key_version, normaliser_version) =
+            macs.first().map_or((1, 1), |(_, mac)| (mac.key_version, mac.normaliser_version));
+        Ok(Macs { key_version, normaliser_version, macs })
     }
 }
+
+/// Which change of a subject's addresses: that which began at this time, by the keystore's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(pub(crate) OffsetDateTime);
 
 impl Inner {
     async fn lists(&self, tenant: TenantId) -> Result<Lists, KeyError> {

@@ -15,7 +15,7 @@ async fn a_destroyed_subject_opens_nothing_in_any_process() {
     let (one, two) = (world.keyring().await, world.keyring().await);
     one.create(TENANT, Some(subject(1)), &[unit(1), unit(2)], subject(1)).await.unwrap();
     one.create(TENANT, Some(subject(2)), &[unit(3)], subject(2)).await.unwrap();
-    one.index_address(TENANT, subject(1), AddressKind::Email, "ada@example.org").await.unwrap();
+    one.add_addresses(TENANT, subject(1), &[(AddressKind::Email, "ada@example.org")]).await.unwrap();
     two.sealer(TENANT, subject(1), unit(1)).await.unwrap();
     let kept = one.sealer(TENANT, subject(2), unit(3)).await.unwrap();
     let sealed = kept.seal(Purpose::MessageText, RECORD, 1, b"stays");
@@ -84,8 +84,8 @@ async fn a_tombstoned_id_never_comes_back() {
         keyring.create(TENANT, Some(subject(2)), &[], subject(2)).await,
         keyring.create(TENANT, None, &[unit(8)], subject(1)).await,
         keyring.create(TENANT, None, &[unit(8)], subject(2)).await,
-        keyring.index_address(TENANT, subject(1), AddressKind::Phone, "+4930901820").await,
-        keyring.replace_addresses(TENANT, subject(2), &[(AddressKind::Phone, "+4930901820")]).await,
+        keyring.add_addresses(TENANT, subject(1), &[(AddressKind::Phone, "+4930901820")]).await.map(drop),
+        keyring.settle_addresses(TENANT, subject(2), &[(AddressKind::Phone, "+4930901820")], None).await,
     ] {
         assert!(matches!(outcome, Err(KeyError::Destroyed)), "{outcome:?}");
     }
@@ -136,7 +136,7 @@ async fn the_verifier_sees_what_the_destroyer_left() {
     let world = World::new().await;
     let keyring = world.keyring().await;
     keyring.create(TENANT, Some(subject(1)), &[unit(1)], subject(1)).await.unwrap();
-    keyring.index_address(TENANT, subject(1), AddressKind::Phone, "+4930901820").await.unwrap();
+    keyring.add_addresses(TENANT, subject(1), &[(AddressKind::Phone, "+4930901820")]).await.unwrap();
     // A destroyer that forgets: tombstones without deletion.
     world
         .sql("insert into tombstones select tenant_id, secret_id, kind, secret_id, created_at from secrets")

@@ -4,7 +4,8 @@ use std::fs;
 
 use futures::future::join_all;
 use lethe_ambient::Entropy;
-use lethe_keyring::{KeyError, KeyState, Keyring, Kms as _, KmsConfig};
+use lethe_keyring::{KeyError, KeyState, Keyring, Kms as _, KmsConfig, migrations};
+use lethe_testkit::{Databases, every_statement_fits};
 use time::Duration;
 
 use crate::world::{NOW, TENANT, World, subject, unit};
@@ -118,4 +119,10 @@ async fn the_shred_bound_is_age_and_rotation_and_wait() {
     // An epoch that was not rotated in time cannot go earlier than from now on.
     world.pass(30 * 86_400);
     assert_eq!(keyring.shred_bound(), NOW + Duration::days(33 + 8));
+}
+
+#[tokio::test]
+async fn every_statement_fits_the_schema() {
+    let database = Databases::keystore("messaging", &migrations()).await;
+    every_statement_fits(env!("CARGO_MANIFEST_DIR"), &database, 14).await;
 }

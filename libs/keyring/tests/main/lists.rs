@@ -1,6 +1,7 @@
 //! The blind index, and the suppression list beside it.
 
 use futures::future::join_all;
+use lethe_ids::SubjectId;
 use lethe_keyring::{AddressKind, KeyError};
 
 use crate::world::{CAUSE, OTHER, TENANT, World, subject};
@@ -15,10 +16,10 @@ async fn subjects_are_found_by_their_addresses() {
     for number in 1..=3 {
         one.create(TENANT, Some(subject(number)), &[], subject(number)).await.unwrap();
     }
-    one.index_address(TENANT, subject(1), AddressKind::Email, EMAIL).await.unwrap();
-    one.index_address(TENANT, subject(1), AddressKind::Email, EMAIL).await.unwrap();
-    one.index_address(TENANT, subject(2), AddressKind::Email, EMAIL).await.unwrap();
-    one.index_address(TENANT, subject(2), AddressKind::Phone, PHONE).await.unwrap();
+    one.add_addresses(TENANT, subject(1), &[(AddressKind::Email, EMAIL)]).await.unwrap();
+    one.add_addresses(TENANT, subject(1), &[(AddressKind::Email, EMAIL)]).await.unwrap();
+    one.add_addresses(TENANT, subject(2), &[(AddressKind::Email, EMAIL)]).await.unwrap();
+    let mark = one.add_addresses(TENANT, subject(2), &[(AddressKind::Phone, PHONE)]).await.unwrap();
     let mut found = two.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap();
     found.sort();
     assert_eq!(found, [subject(1), subject(2)]);
@@ -28,14 +29,14 @@ async fn subjects_are_found_by_their_addresses() {
 
     // Rectified: the new address finds, the old one does not.
     let addresses = [(AddressKind::Email, "ada@example.net"), (AddressKind::Phone, PHONE)];
-    one.replace_addresses(TENANT, subject(2), &addresses).await.unwrap();
+    one.settle_addresses(TENANT, subject(2), &addresses, Some(mark)).await.unwrap();
     assert_eq!(one.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap(), [subject(1)]);
     assert_eq!(one.find_subjects(TENANT, AddressKind::Email, "ada@example.net").await.unwrap(), [subject(2)]);
     assert_eq!(one.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), [subject(2)]);
-    one.replace_addresses(TENANT, subject(2), &[] as &[(AddressKind, &str)]).await.unwrap();
+    one.settle_addresses(TENANT, subject(2), &[] as &[(AddressKind, &str)], Some(mark)).await.unwrap();
     assert_eq!(one.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), []);
 
-    let missing = one.index_address(TENANT, subject(9), AddressKind::Email, EMAIL).await;
+    let missing = one.add_addresses(TENANT, subject(9), &[(AddressKind::Email, EMAIL)]).await;
     assert!(matches!(missing, Err(KeyError::Missing)), "{missing:?}");
 }
 
@@ -45,7 +46,7 @@ async fn a_look_up_tries_every_version() {
     let keyring = world.keyring().await;
     keyring.create(TENANT, Some(subject(1)), &[], subject(1)).await.unwrap();
     keyring.create(TENANT, Some(subject(2)), &[], subject(2)).await.unwrap();
-    keyring.index_address(TENANT, subject(1), AddressKind::Email, EMAIL).await.unwrap();
+    let mark = keyring.add_addresses(TENANT, subject(1), &[(AddressKind::Email, EMAIL)]).await.unwrap();
     world
         .sql(
             "insert into tenant_index_keys select tenant_id, kind, 2, key_id, epoch, wrapped, created_at
@@ -56,11 +57,11 @@ async fn a_look_up_tries_every_version() {
     assert_eq!(keyring.blind(TENANT).await.unwrap().macs(AddressKind::Email, EMAIL).len(), 1);
     world.pass(301);
     assert_eq!(keyring.blind(TENANT).await.unwrap().macs(AddressKind::Email, EMAIL).len(), 2);
-    keyring.index_address(TENANT, subject(2), AddressKind::Email, EMAIL).await.unwrap();
+    keyring.add_addresses(TENANT, subject(2), &[(AddressKind::Email, EMAIL)]).await.unwrap();
     assert_eq!(world.count("select count(distinct key_version) from blind_index").await, 2);
     assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap().len(), 2);
     // Written anew, it stands under the newest version only.
-    keyring.replace_addresses(TENANT, subject(1), &[(AddressKind::Email, EMAIL)]).await.unwrap();
+    keyring.settle_addresses(TENANT, subject(1), &[(AddressKind::Email, EMAIL)], Some(mark)).await.unwrap();
     assert_eq!(world.count("select count(*) from blind_index where key_version = 1").await, 0);
     assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap().len(), 2);
 }
@@ -87,10 +88,57 @@ async fn suppression_outlives_the_subject() {
     let world = World::new().await;
     let keyring = world.keyring().await;
     keyring.create(TENANT, Some(subject(1)), &[], subject(1)).await.unwrap();
-    keyring.index_address(TENANT, subject(1), AddressKind::Phone, PHONE).await.unwrap();
+    keyring.add_addresses(TENANT, subject(1), &[(AddressKind::Phone, PHONE)]).await.unwrap();
     let before = keyring.suppression(TENANT).await.unwrap().mac(AddressKind::Phone, PHONE);
     keyring.destroy(TENANT, &[subject(1)], &[], CAUSE).await.unwrap();
     assert_eq!(keyring.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), []);
     let after = world.keyring().await.suppression(TENANT).await.unwrap().macs(AddressKind::Phone, PHONE);
     assert!(after.contains(&before));
+}
+
+#[tokio::test]
+async fn what_a_crash_left_unsettled_is_settled_by_the_job() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    for number in 1..=2 {
+        keyring.create(TENANT, Some(subject(number)), &[], subject(number)).await.unwrap();
+        keyring
+            .settle_addresses(TENANT, subject(number), &[(AddressKind::Email, EMAIL)], None)
+            .await
+            .unwrap();
+    }
+    // Both crash after the first half: 1 has its new address in its row, 2 only lost its old one.
+    keyring.add_addresses(TENANT, subject(1), &[(AddressKind::Email, "new@example.org")]).await.unwrap();
+    keyring.add_addresses(TENANT, subject(2), &[] as &[(AddressKind, &str)]).await.unwrap();
+    let present = |_, of: SubjectId| async move {
+        let addresses = [(AddressKind::Email, "new@example.org".to_owned())];
+        Ok(Some(if of == subject(1) { addresses.to_vec() } else { Vec::new() }))
+    };
+    assert_eq!(keyring.settle(3600, &present).await.unwrap(), 0, "a change on its way is left alone");
+    assert_eq!(
+        keyring.settle(0, &|_, _| async { Ok(None) }).await.unwrap(),
+        0,
+        "nobody there: not this job's"
+    );
+    assert_eq!(keyring.settle(0, &present).await.unwrap(), 2);
+    assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap(), []);
+    let found = keyring.find_subjects(TENANT, AddressKind::Email, "new@example.org").await.unwrap();
+    assert_eq!(found, [subject(1)]);
+    assert_eq!(keyring.settle(0, &present).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn only_the_change_that_began_last_settles() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    keyring.create(TENANT, Some(subject(1)), &[], subject(1)).await.unwrap();
+    let (first, second) = (&[(AddressKind::Email, EMAIL)], &[(AddressKind::Phone, PHONE)]);
+    let one = keyring.add_addresses(TENANT, subject(1), first).await.unwrap();
+    let two = keyring.add_addresses(TENANT, subject(1), second).await.unwrap();
+    keyring.settle_addresses(TENANT, subject(1), first, Some(one)).await.unwrap();
+    keyring.settle_addresses(TENANT, subject(1), first, None).await.unwrap();
+    assert_eq!(world.count("select count(*) from blind_index where unsettled_since is not null").await, 2);
+    keyring.settle_addresses(TENANT, subject(1), second, Some(two)).await.unwrap();
+    assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap(), []);
+    assert_eq!(keyring.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), [subject(1)]);
 }

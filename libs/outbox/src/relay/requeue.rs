@@ -133,7 +133,7 @@ impl Requeue {
         let done = sqlx::query(
             "update outbox set stream_no = null, stream_seq = null
               where tableoid = $1::bigint::oid
-                and created_at >= coalesce($2, '-infinity') and created_at < coalesce($3, 'infinity')
+                and created_at >= coalesce($2::timestamptz, '-infinity') and created_at < coalesce($3::timestamptz, 'infinity')
                 and ctid >= $4::text::tid and ctid < $5::text::tid
                 and stream_no = $6 and stream_seq > $7",
         )

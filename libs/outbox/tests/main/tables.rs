@@ -156,3 +156,9 @@ async fn drop_as_jobs(rig: &Rig, name: &str) -> bool {
         .await
         .unwrap()
 }
+
+#[tokio::test]
+async fn every_statement_fits_the_schema() {
+    let rig = Rig::new().await;
+    lethe_testkit::every_statement_fits(env!("CARGO_MANIFEST_DIR"), &rig.database, 20).await;
+}

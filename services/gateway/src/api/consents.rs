@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::page::Page;
 use crate::{
-    body::{Json, Replay, Reply},
+    body::{Json, Reply},
     json::{Text, instant, wire_enum},
     path::Id,
     precondition::IdempotencyKey,
@@ -98,7 +98,7 @@ pub(crate) async fn record_consent(
     };
     let consent = acting.contacts().record_consent(request).await?.into_inner();
     let location = format!("/v1/contacts/{contact}/consents");
-    Ok(Reply::created(Consent::from(consent), location, Replay::No))
+    Ok(Reply::created(Consent::from(consent), location))
 }
 
 /// A page of consents.

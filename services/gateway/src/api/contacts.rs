@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::page::Page;
 use crate::{
-    body::{Json, Replay, Reply},
+    body::{Json, Reply},
     json::{Change, Named, Text, instant, present},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
@@ -138,7 +138,7 @@ pub(crate) async fn create_contact(
     };
     let contact = acting.contacts().create_contact(request).await?.into_inner();
     let (location, version) = (format!("/v1/contacts/{}", contact.contact_id), contact.version);
-    Ok(Reply::created(Contact::from(contact), location, Replay::No).with_version(version))
+    Ok(Reply::created(Contact::from(contact), location).with_version(version))
 }
 
 /// A page of contacts.

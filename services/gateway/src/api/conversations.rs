@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    body::{Json, Replay, Reply},
+    body::{Json, Reply},
     json::{Change, PageLimit, Text, instant, present, wire_enum},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
@@ -107,7 +107,7 @@ pub(crate) async fn open_conversation(
     let conversation = acting.conversations().open_conversation(request).await?.into_inner();
     let location = format!("/v1/conversations/{}", conversation.conversation_id);
     let version = conversation.version;
-    Ok(Reply::created(Conversation::from(conversation), location, Replay::No).with_version(version))
+    Ok(Reply::created(Conversation::from(conversation), location).with_version(version))
 }
 
 /// Which conversations.

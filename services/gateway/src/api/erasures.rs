@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    body::{Json, NoBody, Replay, Reply},
+    body::{Json, NoBody, Reply},
     json::{At, PageLimit, Text, instant, present, wire_enum},
     path::Id,
     precondition::IdempotencyKey,
@@ -157,7 +157,7 @@ pub(crate) struct RequestedErasure {
 
 /// Requests the erasure of a contact: counts what there is, and gives a token to confirm with.
 #[utoipa::path(post, path = "/v1/erasures", tag = "erasures", params(IdempotencyKey),
-    responses((status = 201, body = RequestedErasure, headers(("ETag" = String, description = "The version, for `If-Match`."))), (status = 200, body = RequestedErasure, description = "The same key came before.", headers(("ETag" = String, description = "The version, for `If-Match`.")))),
+    responses((status = 201, body = RequestedErasure, headers(("ETag" = String, description = "The version, for `If-Match`.")))),
     extensions(("x-lethe-rpc" = json!("RequestErasure"))))]
 pub(crate) async fn request_erasure(
     acting: Acting,
@@ -171,11 +171,10 @@ pub(crate) async fn request_erasure(
     };
     let answer = acting.retention().request_erasure(request).await?.into_inner();
     let erasure = answer.erasure.ok_or_else(|| Problem::internal("retention requested no erasure"))?;
-    let replay = if answer.confirmation_token.is_empty() { Replay::Yes } else { Replay::No };
     let (location, version) = (format!("/v1/erasures/{}", erasure.erasure_id), erasure.version);
     let confirmation_token = present(answer.confirmation_token);
     let body = RequestedErasure { erasure: erasure.into(), confirmation_token };
-    Ok(Reply::created(body, location, replay).with_version(version))
+    Ok(Reply::created(body, location).with_version(version))
 }
 
 /// Which erasures.

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::page::Page;
 use crate::{
-    body::{Json, NoBody, Replay, Reply},
+    body::{Json, NoBody, Reply},
     json::{Change, Text, instant, present, wire_enum},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
@@ -111,7 +111,7 @@ pub(crate) struct CreatedMember {
 
 /// Creates a member with a one-time password.
 #[utoipa::path(post, path = "/v1/members", tag = "members", params(IdempotencyKey),
-    responses((status = 201, body = CreatedMember, headers(("ETag" = String, description = "The version, for `If-Match`."))), (status = 200, body = CreatedMember, description = "The same key came before.", headers(("ETag" = String, description = "The version, for `If-Match`.")))),
+    responses((status = 201, body = CreatedMember, headers(("ETag" = String, description = "The version, for `If-Match`.")))),
     extensions(("x-lethe-rpc" = json!("CreateMember"))))]
 pub(crate) async fn create_member(
     acting: Acting,
@@ -127,11 +127,10 @@ pub(crate) async fn create_member(
     };
     let answer = acting.identity().create_member(request).await?.into_inner();
     let member = answer.member.ok_or_else(|| Problem::internal("identity created no member"))?;
-    let replay = if answer.one_time_password.is_empty() { Replay::Yes } else { Replay::No };
     let (location, version) = (format!("/v1/members/{}", member.member_id), member.version);
     let one_time_password = present(answer.one_time_password);
     let body = CreatedMember { member: member.into(), one_time_password };
-    Ok(Reply::created(body, location, replay).with_version(version))
+    Ok(Reply::created(body, location).with_version(version))
 }
 
 /// A page of members.

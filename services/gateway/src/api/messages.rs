@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{conversations::Channel, page::Page};
 use crate::{
-    body::{Json, NoBody, Replay, Reply},
+    body::{Json, NoBody, Reply},
     json::{Text, instant, present, wire_enum},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
@@ -86,12 +86,11 @@ impl Message {
         Reply::ok(Self::from(message)).with_version(version)
     }
 
-    /// The accepted message: 201, or 200 in a replay.
+    /// The accepted message.
     fn accepted(answer: AcceptedMessage) -> Result<Reply<Self>, Problem> {
         let message = answer.message.ok_or_else(|| Problem::internal("messaging accepted no message"))?;
-        let replay = if answer.replayed { Replay::Yes } else { Replay::No };
         let (location, version) = (format!("/v1/messages/{}", message.message_id), message.version);
-        Ok(Reply::created(Self::from(message), location, replay).with_version(version))
+        Ok(Reply::created(Self::from(message), location).with_version(version))
     }
 }
 
@@ -110,7 +109,7 @@ pub(crate) struct NewMessage {
 /// Refused (409) for a contact who opted out (`CONTACT_OPTED_OUT`) or whose data is restricted (`CONTACT_RESTRICTED`).
 #[utoipa::path(post, path = "/v1/conversations/{conversation_id}/messages", tag = "messages",
     params(("conversation_id" = String, Path, description = "The conversation's id.", example = "cnv_01998f2ac3e47b0f8a5d2f60b1c9e7aa"), IdempotencyKey),
-    responses((status = 201, body = Message), (status = 200, body = Message, description = "The same key came before: the message as it is now.")),
+    responses((status = 201, body = Message, description = "Accepted; when the same key came before: the message as it is now.")),
     extensions(("x-lethe-rpc" = json!("SendMessage"))))]
 pub(crate) async fn send_message(
     acting: Acting,
@@ -131,7 +130,7 @@ pub(crate) async fn send_message(
 /// STOP and START, in many languages, put the contact on the opt-out list and take it off, at once.
 #[utoipa::path(post, path = "/v1/conversations/{conversation_id}/inbound-messages", tag = "messages",
     params(("conversation_id" = String, Path, description = "The conversation's id.", example = "cnv_01998f2ac3e47b0f8a5d2f60b1c9e7aa"), IdempotencyKey),
-    responses((status = 201, body = Message), (status = 200, body = Message, description = "The same key came before: the message as it is now.")),
+    responses((status = 201, body = Message, description = "Accepted; when the same key came before: the message as it is now.")),
     extensions(("x-lethe-rpc" = json!("ReceiveMessage"))))]
 pub(crate) async fn receive_message(
     acting: Acting,

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Anyone, members::Member};
 use crate::{
-    body::{Json, NoBody, Replay, Reply},
+    body::{Json, NoBody, Reply},
     cookie,
     edge::address::Peer,
     json::{PageLimit, Text, instant, present},
@@ -129,7 +129,7 @@ pub(crate) async fn log_in(
         member: member.into(),
         must_change_password: answer.must_change_password,
     };
-    let mut response = Reply::created(body, location, Replay::No).into_response();
+    let mut response = Reply::created(body, location).into_response();
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

@@ -235,7 +235,7 @@ async fn a_message_is_created_once_and_shown_again_in_a_replay() {
     accepted.replayed = true;
     edge.behind.answers("SendMessage", accepted);
     let again = edge.ask(Method::POST, &messages(), r#"{"text":"Guten Tag"}"#).await;
-    assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 200));
+    assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 201));
     assert_eq!(first.json(), again.json());
     assert_eq!(again.header("location"), Some(format!("/v1/messages/{MESSAGE}").as_str()));
 }
@@ -340,7 +340,7 @@ async fn an_erasure_is_requested_then_confirmed_and_followed() {
         },
     );
     let replayed = edge.ask(Method::POST, "/v1/erasures", &body.to_string()).await;
-    assert_eq!((replayed.status.as_u16(), &replayed.json()["confirmation_token"]), (200, &json!(null)));
+    assert_eq!((replayed.status.as_u16(), &replayed.json()["confirmation_token"]), (201, &json!(null)));
     edge.behind.answers(
         "ConfirmErasure",
         retention::Erasure { state: retention::ErasureState::Confirmed.into(), ..erasure },
@@ -362,7 +362,7 @@ async fn a_member_gets_a_one_time_password_once() {
     };
     let body = json!({"name": "Ada", "email": "ada@acme.example", "roles": ["agent", "privacy_officer"]})
         .to_string();
-    for (password, status, shown) in [("once", 201, json!("once")), ("", 200, json!(null))] {
+    for (password, status, shown) in [("once", 201, json!("once")), ("", 201, json!(null))] {
         edge.behind.answers(
             "CreateMember",
             identity::CreateMemberResponse {

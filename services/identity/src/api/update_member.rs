@@ -1,7 +1,8 @@
 //! `UpdateMember`: name, e-mail address, phone. A new address is indexed before the row says so and the old one forgotten
-//! after: a crash in between leaves a hint too many, which log-in sees through, never a member who is not found.
+//! after: a crash or a refusal in between leaves a hint too many, which log-in sees through and the keyring's job takes away,
+//! never a member who is not found.
 
-use lethe_ids::{MemberId, TenantId};
+use lethe_ids::MemberId;
 use lethe_keyring::AddressKind;
 use lethe_proto::identity::{Member, UpdateMemberRequest};
 use lethe_service::id;
@@ -10,7 +11,6 @@ use tonic::Request;
 use super::{Call, Done, Identity};
 use crate::{
     Error,
-    domain::member::Profile,
     enrol::{self, Unborn},
     store::{self, member::MemberRow},
 };
@@ -41,45 +41,18 @@ pub(super) async fn handle(
         write(identity, &call, &mut row).await?;
         return Ok(super::member(&row, &new));
     }
-    let moved = async {
-        index(identity, tenant, &row, &new).await?;
-        write(identity, &call, &mut row).await
-    };
-    let moved = moved.await;
-    settle(identity, tenant, member).await?;
-    moved.map(|()| super::member(&row, &new))
-}
-
-/// Makes the member findable by the new address, if it is nobody else's.
-async fn index(identity: &Identity, tenant: TenantId, row: &MemberRow, new: &Profile) -> Result<(), Error> {
     let email = new.normalised_email();
     if identity.taken(tenant, email.expose(), Some(row.subject), Unborn::Ignored).await? {
         return Err(Error::EmailTaken);
     }
-    identity.0.keyring.index_address(tenant, row.subject, AddressKind::Email, email.expose()).await?;
+    let addresses = [(AddressKind::Email, email.expose())];
+    let mark = identity.0.keyring.add_addresses(tenant, row.subject, &addresses).await?;
     if identity.taken(tenant, email.expose(), Some(row.subject), Unborn::Counted).await? {
         return Err(Error::EmailTaken);
     }
-    Ok(())
-}
-
-/// Makes the member findable by the address that the row has now, and by no other: again when the row moved meanwhile,
-/// because somebody else's change would otherwise be indexed as it was before.
-async fn settle(identity: &Identity, tenant: TenantId, member: MemberId) -> Result<(), Error> {
-    let mut indexed = None;
-    loop {
-        let mut tx = identity.0.db.tenant(tenant).await?;
-        let row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
-        drop(tx);
-        if indexed == Some(row.profile_version) {
-            return Ok(());
-        }
-        let sealer = identity.0.keyring.sealer(tenant, row.subject, row.unit).await?;
-        let email = enrol::open_profile(&sealer, &row)?.normalised_email();
-        let addresses = [(AddressKind::Email, email.expose())];
-        identity.0.keyring.replace_addresses(tenant, row.subject, &addresses).await?;
-        indexed = Some(row.profile_version);
-    }
+    write(identity, &call, &mut row).await?;
+    identity.0.keyring.settle_addresses(tenant, row.subject, &addresses, Some(mark)).await?;
+    Ok(super::member(&row, &new))
 }
 
 async fn write(identity: &Identity, call: &Call, row: &mut MemberRow) -> Result<(), Error> {

@@ -69,17 +69,24 @@ pub async fn delete(tx: &mut TenantTx, limits: &Limits) -> Result<u64, sqlx::Err
     .execute(&mut **tx)
     .await?
     .rows_affected();
-    gone += sqlx::query("delete from idempotency where tenant_id = $1 and created_at < $2")
-        .bind(tenant.uuid())
-        .bind(limits.idempotency)
-        .execute(&mut **tx)
-        .await?
-        .rows_affected();
     gone += sqlx::query(
-        "delete from revocations where tenant_id = $1 and recorded_at < clock_timestamp() - make_interval(secs => $2)",
+        "delete from idempotency where tenant_id = $1 and ctid = any (array(
+             select ctid from idempotency where tenant_id = $1 and created_at < $2 limit $3))",
+    )
+    .bind(tenant.uuid())
+    .bind(limits.idempotency)
+    .bind(ROWS)
+    .execute(&mut **tx)
+    .await?
+    .rows_affected();
+    gone += sqlx::query(
+        "delete from revocations where tenant_id = $1 and ctid = any (array(
+             select ctid from revocations
+              where tenant_id = $1 and recorded_at < clock_timestamp() - make_interval(secs => $2) limit $3))",
     )
     .bind(tenant.uuid())
     .bind(limits.revocations_s)
+    .bind(ROWS)
     .execute(&mut **tx)
     .await?
     .rows_affected();

@@ -1,7 +1,7 @@
 //! Tenants never meet, whatever statement asks: raw SQL as the service's own roles.
 
 use lethe_service::Database;
-use lethe_testkit::Databases;
+use lethe_testkit::{Databases, every_statement_fits};
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
@@ -142,4 +142,10 @@ async fn the_jobs_role_sees_what_is_due_and_no_content() {
     assert_eq!(sessions, 1);
     let refused = sqlx::query("delete from members").execute(db.verify()).await.unwrap_err();
     assert!(refused.to_string().contains("permission denied"));
+}
+
+#[tokio::test]
+async fn every_statement_fits_the_schema() {
+    let database = Databases::fresh("identity", &lethe_identity::migrations()).await;
+    every_statement_fits(env!("CARGO_MANIFEST_DIR"), &database, 40).await;
 }

@@ -7,7 +7,7 @@ use tonic::Request;
 use crate::{
     domain::profile::Profile,
     error::Error,
-    seal::{self, Index},
+    seal,
     state::{Call, State, Target},
     store::{
         contact::{self, NewContact},
@@ -37,7 +37,7 @@ pub(super) async fn create_contact(
     let (subject, unit) = (SubjectId::new(state.entropy.uuid4()), UnitId::new(state.entropy.uuid4()));
     state.create_secrets(tenant, Some(subject), &[unit], subject).await?;
     let addresses = profile.addresses();
-    state.index_addresses(tenant, subject, &addresses, Index::Beside).await?;
+    state.settle_addresses(tenant, subject, &addresses, None).await?;
     let sealer = state.sealer(tenant, subject, unit, "contact").await?;
     let macs = state.suppression_macs(tenant, &addresses).await?;
     let at = state.clock.now();

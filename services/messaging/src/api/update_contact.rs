@@ -1,5 +1,5 @@
 //! UpdateContact: rectification (GDPR Art. 16). The profile is sealed anew, and the blind index knows the new addresses
-//! before the change is there and forgets the old ones after it.
+//! before the change is there and forgets the old ones after it; where that was cut off, the keyring's job does it.
 
 use lethe_ids::{ContactId, TenantId};
 use lethe_proto::messaging::{Contact, UpdateContactRequest};
@@ -9,7 +9,7 @@ use tonic::Request;
 use crate::{
     domain::profile::Profile,
     error::Error,
-    seal::{self, Index},
+    seal,
     state::{Call, State, Target},
     store::{
         contact::{self, ContactRow},
@@ -34,7 +34,6 @@ pub(super) async fn update_contact(
         }
         let profile = state.open_profile(call.tenant, &before).await?.rectified(&request)?;
         if let Some(after) = rectify(state, &call, &before, &profile).await? {
-            index(state, call.tenant, &after, &profile).await?;
             return Ok(seal::contact(&after, &profile));
         }
         if request.if_version != 0 {
@@ -59,7 +58,7 @@ async fn rectify(
     let (tenant, contact) = (call.tenant, before.id());
     let sealer = state.sealer(tenant, before.subject(), before.unit(), "contact").await?;
     let addresses = profile.addresses();
-    state.index_addresses(tenant, before.subject(), &addresses, Index::Beside).await?;
+    let mark = state.add_addresses(tenant, before.subject(), &addresses).await?;
     let macs = state.suppression_macs(tenant, &addresses).await?;
     let version = before.sealed_version + 1;
     let sealed = seal::seal_profile(&sealer, contact, version, profile);
@@ -82,21 +81,6 @@ async fn rectify(
     state.audit(&mut tx, call, "UpdateContact", &Target { kind: "contact", id: &id, contact }).await?;
     let after = contact::find(&mut tx, contact).await?;
     state.commit(tx).await?;
+    state.settle_addresses(tenant, before.subject(), &addresses, Some(mark)).await?;
     Ok(after)
-}
-
-/// Makes the blind index know the contact's present addresses and no others. Two changes at once may get here in any
-/// order: whoever comes last finds that what it wrote is the present state, or writes that.
-async fn index(state: &State, tenant: TenantId, after: &ContactRow, profile: &Profile) -> Result<(), Error> {
-    let (mut version, mut profile) = (after.version, profile.clone());
-    for _ in 0..ATTEMPTS {
-        state.index_addresses(tenant, after.subject(), &profile.addresses(), Index::Instead).await?;
-        let now = read(state, tenant, after.id()).await?;
-        if now.version == version {
-            return Ok(());
-        }
-        version = now.version;
-        profile = state.open_profile(tenant, &now).await?;
-    }
-    Err(Error::Contended)
 }

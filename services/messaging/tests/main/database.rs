@@ -1,53 +1,17 @@
 //! What a person would otherwise have to remember about the SQL: that every statement fits the schema, and that every
 //! column that says whose a row is has an eraser.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::collections::BTreeSet;
 
 use lethe_messaging::ERASERS;
-use lethe_service::Database;
-use sqlx::{AssertSqlSafe, Executor, Row, SqlSafeStr};
+use sqlx::Row;
 
 use crate::stage::Stage;
-
-/// The string literals of a Rust source that are SQL.
-fn statements(source: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for (at, _) in source.match_indices('"') {
-        let rest = &source[at + 1..];
-        let begins =
-            ["select ", "insert ", "update ", "delete ", "with "].iter().any(|verb| rest.starts_with(verb));
-        if let Some(end) = rest.find('"').filter(|_| begins) {
-            found.push(rest[..end].to_owned());
-        }
-    }
-    found
-}
-
-fn sources(folder: &Path, into: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(fs::read_to_string(path).unwrap());
-        }
-    }
-}
 
 #[tokio::test]
 async fn every_statement_fits_the_schema() {
     let stage = Stage::new().await;
-    let db = Database::connect("messaging", &stage.database).await.unwrap();
-    let mut files = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
-    let all: BTreeSet<String> = files.iter().flat_map(|file| statements(file)).collect();
-    assert!(all.len() > 40, "{} statements were found", all.len());
-    let mut tx = db.tenant(stage.tenant).await.unwrap();
-    // The verifier's one statement over names from the catalogue is run by its own tests.
-    for statement in all.iter().filter(|statement| !statement.contains('{')) {
-        let prepared = (&mut *tx).prepare(AssertSqlSafe(statement.as_str()).into_sql_str()).await;
-        assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
-    }
+    lethe_testkit::every_statement_fits(env!("CARGO_MANIFEST_DIR"), &stage.database, 40).await;
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ pub struct Erasure {
 macro_rules! columns {
     ($rest:literal) => {
         concat!(
-            "select e.*, coalesce(e.contact_id, f.contact_id)::uuid as whose from erasures e \
+            "select e.*, coalesce(e.contact_id, f.contact_id)::uuid as whose from erasures e
              left join fences f on f.tenant_id = e.tenant_id and f.erasure_id = e.erasure_id ",
             $rest
         )

@@ -3,6 +3,7 @@
 use lethe_ids::TenantId;
 use lethe_retention::NAME;
 use lethe_service::Database;
+use lethe_testkit::{Databases, every_statement_fits};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -96,4 +97,10 @@ async fn every_table_of_a_tenant_forces_row_level_security_and_leads_with_it() {
     .unwrap();
     assert_eq!(keys, [""; 0], "unique indexes that do not begin with the tenant");
     assert_eq!(fixture.saga.db.service(), NAME);
+}
+
+#[tokio::test]
+async fn every_statement_fits_the_schema() {
+    let database = Databases::fresh("retention", &lethe_retention::migrations()).await;
+    every_statement_fits(env!("CARGO_MANIFEST_DIR"), &database, 30).await;
 }

@@ -31,8 +31,16 @@ pub(crate) fn rebuild_indexes(indexer: Arc<Indexer>, tasks: &Tasks) -> Job {
 
 async fn round(indexer: &Indexer) -> Result<Progress, Error> {
     let Some(due) = store::tenants::due(&indexer.db).await? else { return Ok(Progress::Idle) };
-    let indexed = rebuild(indexer, &due).await?;
+    let rebuilt = rebuild(indexer, &due).await;
     let mut tx = indexer.db.tenant(due.tenant).await?;
+    let indexed = match rebuilt {
+        Ok(indexed) => indexed,
+        Err(error) => {
+            store::tenants::put_off(&mut tx).await?;
+            tx.commit().await?;
+            return Err(error);
+        }
+    };
     store::tenants::done(&mut tx, &due, indexed, indexer.clock.now()).await?;
     tx.commit().await?;
     tracing::info!(tenant = %due.tenant, indexed, "a tenant was indexed anew");

@@ -113,7 +113,7 @@ pub(crate) async fn gaps(
     let age =
         PgInterval { months: 0, days: 0, microseconds: i64::try_from(age.as_micros()).unwrap_or(i64::MAX) };
     let rows = sqlx::query(
-        "select tenant_id, contact_id from progress where gap_since < now() - $1 order by gap_since limit $2",
+        "select tenant_id, contact_id from progress where gap_since < now() - $1::interval order by gap_since limit $2",
     )
     .bind(age)
     .bind(i64::from(limit))

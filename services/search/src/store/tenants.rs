@@ -92,6 +92,18 @@ pub(crate) async fn due(db: &Database) -> Result<Option<Due>, sqlx::Error> {
     .transpose()
 }
 
+/// A rebuild failed: it is tried again after those of the others.
+pub(crate) async fn put_off(tx: &mut TenantTx) -> Result<(), sqlx::Error> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "update tenants set asked_at = clock_timestamp() where tenant_id = $1 and rebuild is not null",
+    )
+    .bind(tenant.uuid())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// A rebuild is done, unless another was asked for meanwhile.
 pub(crate) async fn done(
     tx: &mut TenantTx,

@@ -1,0 +1,55 @@
+//! A rectification that was cut off after its first half leaves a subject findable by an address too many. The keystore
+//! has such a subject marked; the service says which addresses it has now, and those stay.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use lethe_ambient::Tasks;
+use lethe_ids::{SubjectId, TenantId};
+use lethe_service::{Job, Progress, parts::BuildError};
+
+use crate::{AddressKind, Keyring, keyring::Mark};
+
+/// How long a change may take before the job ends it, in seconds by the keystore's clock.
+pub const UNSETTLED_FOR_S: u32 = 60;
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How many subjects one round looks at.
+const BATCH: i64 = 500;
+
+impl Keyring {
+    /// The job that ends what was begun by [`Keyring::add_addresses`]. `addresses` answers what a subject is findable by
+    /// now, normalised; `None` for one that is not there: it is the sweep's or the eraser's.
+    pub fn settle_job<F, W>(&self, tasks: &Tasks, addresses: F) -> Job
+    where
+        F: Fn(TenantId, SubjectId) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<Option<Vec<(AddressKind, String)>>, BuildError>> + Send,
+    {
+        let (keyring, addresses) = (self.clone(), Arc::new(addresses));
+        Job::every("keyring.settle_addresses", tasks, INTERVAL, None, move || {
+            let (keyring, addresses) = (keyring.clone(), Arc::clone(&addresses));
+            async move {
+                let settled = keyring.settle(UNSETTLED_FOR_S, &*addresses).await?;
+                Ok::<_, BuildError>(if settled > 0 { Progress::More } else { Progress::Idle })
+            }
+        })
+    }
+
+    /// One round over subjects marked for longer than `for_seconds`; answers how many it settled.
+    ///
+    /// # Errors
+    /// When keystore or `addresses` fail; what was settled stays so.
+    pub async fn settle<F, W>(&self, for_seconds: u32, addresses: &F) -> Result<u64, BuildError>
+    where
+        F: Fn(TenantId, SubjectId) -> W,
+        W: Future<Output = Result<Option<Vec<(AddressKind, String)>>, BuildError>>,
+    {
+        let mut settled = 0;
+        for (tenant, subject, mark) in self.0.store.unsettled(for_seconds.into(), BATCH).await? {
+            // Read after the mark: whatever was written before it is seen, and whoever began later settles it himself.
+            if let Some(present) = addresses(tenant, subject).await? {
+                self.settle_addresses(tenant, subject, &present, Some(Mark(mark))).await?;
+                settled += 1;
+            }
+        }
+        Ok(settled)
+    }
+}

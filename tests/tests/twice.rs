@@ -1,0 +1,271 @@
+//! Every RPC is handed its input twice. What the second comes to stands in `twice.tsv`, written by hand; that nothing is
+//! there twice is read from the tables themselves.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
+
+use lethe_ids::TenantId;
+use lethe_proto::METHODS;
+use lethe_tests::{Answer, Api, PASSWORD, Platform, Tenant, platform, within};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+
+const TABLE: &str = include_str!("twice.tsv");
+/// Tables that grow by themselves while nothing is asked: events on their way, and the saga's own steps.
+const MOVING: [&str; 9] = [
+    "outbox",
+    "inbox",
+    "audit_events",
+    "log_in_records",
+    "erasure_steps",
+    "erasure_participants",
+    "certificates",
+    "fences",
+    "revocations",
+];
+
+fn table() -> BTreeMap<&'static str, &'static str> {
+    let lines = TABLE.lines().filter(|line| !line.starts_with('#')).skip(1);
+    lines.map(|line| line.split_once('\t').unwrap_or_else(|| panic!("two columns: {line}"))).collect()
+}
+
+/// A tenant whose calls are all made twice.
+struct Twice<'a> {
+    platform: &'a Platform,
+    tenant: Tenant,
+    table: BTreeMap<&'static str, &'static str>,
+    left: BTreeSet<&'static str>,
+    wrong: Vec<String>,
+}
+
+/// One call: its RPC, its route, its headers and its body.
+type Call<'a> = (&'static str, Method, &'a str, &'a [(&'a str, &'a str)], Option<Value>);
+
+impl Twice<'_> {
+    /// Makes the call twice as the owner, and answers what the first one said.
+    async fn call(&mut self, call: Call<'_>) -> Value {
+        let owner = self.tenant.owner.clone();
+        self.call_as(&owner, call).await
+    }
+
+    async fn call_as(&mut self, api: &Api, (rpc, method, path, headers, body): Call<'_>) -> Value {
+        let first = api.send(method.clone(), path, headers, body.clone()).await;
+        assert!(first.status.is_success(), "{rpc}: {} {}", first.status, first.body);
+        let rows = self.rows().await;
+        let second = api.send(method, path, headers, body).await;
+        let wanted = self.table[rpc];
+        let grown = self.rows().await.iter().any(|(table, count)| *count > rows[table]);
+        let as_wanted = match wanted {
+            "same" => second.status == first.status && second.body == first.body && !grown,
+            "ok" => second.status.is_success() && !grown,
+            "new" => second.status.is_success() && grown,
+            code => second.problem().1 == code && !grown,
+        };
+        if !as_wanted {
+            let (was, now) = (said(&first), said(&second));
+            let grown = if grown { ", and tables have grown" } else { "" };
+            self.wrong.push(format!("{rpc}: first {was}, then {now}, not {wanted:?}{grown}"));
+        }
+        self.left.remove(rpc);
+        first.body
+    }
+
+    /// How many rows the tenant has in each table.
+    async fn rows(&self) -> BTreeMap<String, i64> {
+        let tenant: TenantId = self.tenant.id.parse().expect("an id");
+        let mut rows = BTreeMap::new();
+        for service in ["identity", "messaging", "retention"] {
+            let url = format!("{}/{service}", self.platform.run.admin_url);
+            let mut superuser = PgConnection::connect(&url).await.expect("a database");
+            let tables = sqlx::query(
+                "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid
+                  where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace and a.attname = 'tenant_id'",
+            )
+            .fetch_all(&mut superuser)
+            .await
+            .expect("the catalogue");
+            for table in tables {
+                let table: String = table.get(0);
+                if MOVING.iter().any(|moving| table.starts_with(moving)) {
+                    continue;
+                }
+                let count = format!("select count(*) from {table} where tenant_id = $1");
+                let count = sqlx::query_scalar(AssertSqlSafe(count)).bind(tenant.uuid());
+                rows.insert(
+                    format!("{service}.{table}"),
+                    count.fetch_one(&mut superuser).await.expect("a count"),
+                );
+            }
+        }
+        assert!(rows.len() > 15, "{rows:?}");
+        rows
+    }
+}
+
+fn said(answer: &Answer) -> String {
+    format!("{} {}", answer.status.as_u16(), answer.body)
+}
+
+fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_else(|| panic!("{field} in {value}")).to_owned()
+}
+
+#[tokio::test]
+async fn every_rpc_with_a_route_bears_its_input_twice() {
+    let platform = platform();
+    let table = table();
+    let routed: BTreeSet<_> = METHODS.iter().filter(|method| !method.internal).map(|m| m.rpc).collect();
+    let mut twice =
+        Twice { tenant: platform.tenant().await, left: routed.clone(), wrong: Vec::new(), platform, table };
+    let lines: BTreeSet<_> =
+        twice.table.iter().filter(|(_, second)| !second.starts_with("fn ")).map(|(rpc, _)| *rpc).collect();
+    assert_eq!(lines, routed, "the lines of twice.tsv, and the RPCs that have a route");
+
+    let contact = contacts(&mut twice).await;
+    conversations(&mut twice, &contact).await;
+    members(&mut twice).await;
+    erasures(&mut twice, &contact).await;
+    sessions(&mut twice).await;
+    assert!(twice.wrong.is_empty(), "{}", twice.wrong.join("\n"));
+    assert_eq!(twice.left, BTreeSet::new(), "RPCs that nobody called");
+}
+
+const KEY: [(&str, &str); 1] = [("idempotency-key", "twice")];
+const FIRST: [(&str, &str); 1] = [("if-match", "\"1\"")];
+
+async fn contacts(twice: &mut Twice<'_>) -> String {
+    let profile = json!({"name": "Grace Hopper", "email": "grace@example.org"});
+    let made = twice.call(("CreateContact", Method::POST, "/v1/contacts", &KEY, Some(profile))).await;
+    let contact = text(&made, "contact_id");
+    let path = format!("/v1/contacts/{contact}");
+    let at = |end: &str| format!("{path}/{end}");
+    let change = json!({"company": "Navy"});
+    twice.call(("UpdateContact", Method::PATCH, &path, &FIRST, Some(change))).await;
+    let consent = json!({"act": "given", "purpose": "marketing", "source": "widget"});
+    twice.call(("RecordConsent", Method::POST, &at("consents"), &KEY, Some(consent))).await;
+    twice.call(("ListConsents", Method::GET, &at("consents"), &[], None)).await;
+    twice.call(("OptOutContact", Method::PUT, &at("opt-out"), &[], None)).await;
+    twice.call(("OptInContact", Method::DELETE, &at("opt-out"), &[], None)).await;
+    let ground = json!({"ground": "accuracy"});
+    twice.call(("RestrictContact", Method::PUT, &at("restriction"), &[], Some(ground))).await;
+    twice.call(("LiftRestriction", Method::DELETE, &at("restriction"), &[], None)).await;
+    twice.call(("GetContact", Method::GET, &path, &[], None)).await;
+    twice.call(("ListContacts", Method::GET, "/v1/contacts", &[], None)).await;
+    let by = json!({"email": "grace@example.org"});
+    twice.call(("LookUpContacts", Method::POST, "/v1/contacts/look-up", &[], Some(by))).await;
+    contact
+}
+
+async fn conversations(twice: &mut Twice<'_>, contact: &str) {
+    let open = json!({"contact_id": contact, "channel": "live_chat"});
+    let made = twice.call(("OpenConversation", Method::POST, "/v1/conversations", &KEY, Some(open))).await;
+    let path = format!("/v1/conversations/{}", text(&made, "conversation_id"));
+    let (inbound, messages) = (format!("{path}/inbound-messages"), format!("{path}/messages"));
+    let hello = json!({"text": "Is it about privacy?"});
+    twice.call(("ReceiveMessage", Method::POST, &inbound, &KEY, Some(hello.clone()))).await;
+    let key = [("idempotency-key", "twice-out")];
+    let sent = twice.call(("SendMessage", Method::POST, &messages, &key, Some(hello.clone()))).await;
+    let message = format!("/v1/messages/{}", text(&sent, "message_id"));
+    let edited = twice.call(("EditMessage", Method::PATCH, &message, &FIRST, Some(hello))).await;
+    twice.call(("GetMessage", Method::GET, &message, &[], None)).await;
+    twice.call(("ListMessages", Method::GET, &messages, &[], None)).await;
+    let indexed = json!({"contact_id": contact, "seq": edited["seq"]});
+    let search = json!({"query": "privacy", "wait_for": indexed});
+    twice.call(("SearchMessages", Method::POST, "/v1/search/messages", &[], Some(search))).await;
+    twice.call(("DeleteMessage", Method::DELETE, &message, &[], None)).await;
+    let resolved = json!({"status": "resolved"});
+    twice.call(("UpdateConversation", Method::PATCH, &path, &FIRST, Some(resolved))).await;
+    twice.call(("GetConversation", Method::GET, &path, &[], None)).await;
+    twice.call(("ListConversations", Method::GET, "/v1/conversations", &[], None)).await;
+}
+
+async fn members(twice: &mut Twice<'_>) {
+    let ada = json!({"email": "ada@acme.example", "name": "Ada Lovelace", "roles": ["agent"]});
+    let made = twice.call(("CreateMember", Method::POST, "/v1/members", &KEY, Some(ada))).await;
+    let member = made["member"]["member_id"].as_str().expect("an id");
+    let path = format!("/v1/members/{member}");
+    let name = json!({"name": "Ada King"});
+    twice.call(("UpdateMember", Method::PATCH, &path, &FIRST, Some(name))).await;
+    let role = format!("{path}/roles/auditor");
+    twice.call(("GrantRole", Method::PUT, &role, &[], None)).await;
+    twice.call(("RevokeRole", Method::DELETE, &role, &[], None)).await;
+    twice.call(("GetMember", Method::GET, &path, &[], None)).await;
+    twice.call(("DeactivateMember", Method::POST, &format!("{path}/deactivate"), &[], None)).await;
+    twice.call(("ListMembers", Method::GET, "/v1/members", &[], None)).await;
+    let tenant = twice.call(("GetTenant", Method::GET, "/v1/tenant", &[], None)).await;
+    let version = format!("\"{}\"", tenant["version"]);
+    let name = json!({"name": "Acme Limited"});
+    twice.call(("UpdateTenant", Method::PATCH, "/v1/tenant", &[("if-match", &version)], Some(name))).await;
+}
+
+async fn erasures(twice: &mut Twice<'_>, contact: &str) {
+    let of = json!({"contact_id": contact});
+    let asked = twice.call(("RequestErasure", Method::POST, "/v1/erasures", &KEY, Some(of.clone()))).await;
+    let path = format!("/v1/erasures/{}", asked["erasure"]["erasure_id"].as_str().expect("an id"));
+    twice.call(("GetErasure", Method::GET, &path, &[], None)).await;
+    twice.call(("CancelErasure", Method::POST, &format!("{path}/cancel"), &[], None)).await;
+
+    let asked = twice.tenant.owner.create("/v1/erasures", "another", of).await.ok();
+    let path = format!("/v1/erasures/{}", asked["erasure"]["erasure_id"].as_str().expect("an id"));
+    let confirm = json!({"confirmation_token": asked["confirmation_token"]});
+    twice.call(("ConfirmErasure", Method::POST, &format!("{path}/confirm"), &[], Some(confirm))).await;
+    let owner = twice.tenant.owner.clone();
+    within(Duration::from_secs(60), "the erasure is certified", async || {
+        owner.get(&path).await.ok()["state"] == json!("certified")
+    })
+    .await;
+    twice.call(("GetCertificate", Method::GET, &format!("{path}/certificate"), &[], None)).await;
+    twice.call(("ListErasures", Method::GET, "/v1/erasures", &[], None)).await;
+    twice.call(("ListCertificateKeys", Method::GET, "/.well-known/lethe-keys.json", &[], None)).await;
+}
+
+async fn sessions(twice: &mut Twice<'_>) {
+    let email = format!("owner@{}.example", twice.tenant.slug);
+    let credentials = json!({"tenant": twice.tenant.slug, "email": email, "password": PASSWORD});
+    let opened = twice.call(("LogIn", Method::POST, "/v1/sessions", &[], Some(credentials))).await;
+    let session = format!("/v1/sessions/{}", opened["session"]["session_id"].as_str().expect("an id"));
+    twice.call(("ListSessions", Method::GET, "/v1/sessions", &[], None)).await;
+    twice.call(("GetSelf", Method::GET, "/v1/self", &[], None)).await;
+    twice.call(("RevokeSession", Method::DELETE, &session, &[], None)).await;
+    twice.call(("ListLogInRecords", Method::GET, "/v1/log-in-records", &[], None)).await;
+    twice.call(("ListAuditEvents", Method::GET, "/v1/audit-events", &[], None)).await;
+    let doomed = Api::log_in(&twice.platform.run.url, &twice.tenant.slug, &email, PASSWORD).await;
+    twice.call_as(&doomed, ("LogOut", Method::DELETE, "/v1/sessions/current", &[], None)).await;
+    let change = json!({"current_password": PASSWORD, "new_password": format!("{PASSWORD} and more")});
+    let own = twice.tenant.owner.clone();
+    twice.call_as(&own, ("ChangePassword", Method::PUT, "/v1/self/password", &[], Some(change))).await;
+}
+
+/// Internal RPCs, and the tests that hand them their input twice.
+#[test]
+fn every_internal_rpc_names_the_test_that_hands_it_its_input_twice() {
+    let table = table();
+    let internal: BTreeSet<_> = METHODS.iter().filter(|method| method.internal).map(|m| m.rpc).collect();
+    let lines: BTreeMap<_, _> =
+        table.iter().filter_map(|(rpc, second)| Some((*rpc, second.strip_prefix("fn ")?))).collect();
+    assert_eq!(lines.keys().copied().collect::<BTreeSet<_>>(), internal);
+    let mut sources = String::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services"), &mut sources);
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../libs"), &mut sources);
+    for (rpc, test) in lines {
+        assert!(sources.contains(&format!("async fn {test}(")), "{rpc}: there is no test {test}");
+    }
+}
+
+fn read(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            read(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && path.components().any(|part| part.as_os_str() == "tests")
+        {
+            into.push_str(&fs::read_to_string(&path).expect("a source"));
+        }
+    }
+}
