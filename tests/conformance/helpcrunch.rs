@@ -3,6 +3,11 @@
 use super::claims;
 
 #[tokio::test]
+async fn id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded() {
+    claims::id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded().await;
+}
+
+#[tokio::test]
 async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_in() {
     claims::ms_12_stop_opts_out_on_any_channel_and_start_opts_in().await;
 }

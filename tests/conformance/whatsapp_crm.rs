@@ -3,6 +3,11 @@
 use super::claims;
 
 #[tokio::test]
+async fn id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded() {
+    claims::id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded().await;
+}
+
+#[tokio::test]
 async fn id_08_sessions_expire_are_listed_and_revoked_at_once() {
     claims::id_08_sessions_expire_are_listed_and_revoked_at_once().await;
 }

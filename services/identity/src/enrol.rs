@@ -10,10 +10,7 @@ use lethe_keyring::{AddressKind, KeyError, Purpose, Sealer};
 use crate::{
     Error,
     api::Identity,
-    domain::{
-        member::{Profile, Roles},
-        password::Password,
-    },
+    domain::member::{Profile, Roles},
     store::{self, member::MemberRow},
 };
 
@@ -49,14 +46,13 @@ impl Identity {
         tenant: TenantId,
         profile: &Profile,
         roles: Roles,
-        password: Password,
+        password_hash: String,
         kept: Kept,
     ) -> Result<MemberRow, Error> {
         let email = profile.normalised_email();
         if self.taken(tenant, email.expose(), None, Unborn::Ignored).await? {
             return Err(Error::EmailTaken);
         }
-        let password_hash = self.0.passwords.hash(password).await?;
         let member = MemberId::new(self.0.entropy.uuid7(&self.0.clock));
         let subject = SubjectId::new(self.0.entropy.uuid7(&self.0.clock));
         let unit = UnitId::new(self.0.entropy.uuid7(&self.0.clock));

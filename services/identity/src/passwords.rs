@@ -1,6 +1,8 @@
 //! Argon2id (RFC 9106) with a bound: as many hashes at a time as the machine has cores, a short queue before them, and a
 //! refusal past it; otherwise log-in would be a way to eat all memory (19 MiB each).
 //!
+//! Hashes made by bcrypt elsewhere are verified too, and are replaced at the first log-in that they let in.
+//!
 //! Who does not exist costs the same: his password is verified against a hash that nobody's password has.
 
 use std::{
@@ -18,7 +20,11 @@ use argon2::{
 use lethe_ambient::{Entropy, Sensitive};
 use tokio::sync::Semaphore;
 
-use crate::{Error, config::PasswordConfig, domain::password::Password};
+use crate::{
+    Error,
+    config::PasswordConfig,
+    domain::password::{BcryptHash, Password},
+};
 
 /// Hashes and verifies passwords. Clones share the bound.
 #[derive(Clone)]
@@ -84,9 +90,14 @@ impl Passwords {
         let possible = password.is_some() && stored.is_some();
         self.run(move || {
             let stored = stored.as_deref().unwrap_or(&inner.nobody);
-            let stored = PasswordHash::new(stored).map_err(|error| Error::Hash(error.to_string()))?;
             let password = password.as_ref().map_or("", Password::expose).as_bytes();
             inner.verified.fetch_add(1, Ordering::Relaxed);
+            if BcryptHash::is_one(stored) {
+                let right =
+                    bcrypt::verify(password, stored).map_err(|error| Error::Hash(error.to_string()))?;
+                return Ok(right && possible);
+            }
+            let stored = PasswordHash::new(stored).map_err(|error| Error::Hash(error.to_string()))?;
             match inner.argon2.verify_password(password, &stored) {
                 Ok(()) => Ok(possible),
                 Err(password_hash::Error::PasswordInvalid) => Ok(false),
@@ -148,6 +159,16 @@ mod tests {
         assert!(passwords.verify(password("correct horse"), Some(first.clone())).await.unwrap());
         assert!(!passwords.verify(password("wrong"), Some(first)).await.unwrap());
         assert!(passwords.verify(password("x"), Some("rubbish".into())).await.is_err());
+    }
+
+    /// A hash that Python's `bcrypt` made.
+    #[tokio::test]
+    async fn a_hash_from_elsewhere_knows_its_password() {
+        let passwords = passwords(1, 1);
+        let stored = "$2b$05$Flnd.Cd3p1/tXdF28SzYjuts0hz5X/kMKIWXuyn6AYRvJih45H7HS".to_owned();
+        assert!(passwords.verify(password("correct horse"), Some(stored.clone())).await.unwrap());
+        assert!(!passwords.verify(password("wrong horse"), Some(stored.clone())).await.unwrap());
+        assert!(!passwords.verify(None, Some(stored)).await.unwrap());
     }
 
     #[tokio::test]

@@ -99,17 +99,22 @@ pub(crate) struct NewMember {
     /// Nobody has a role that was not given.
     #[serde(default)]
     roles: Vec<Role>,
+    /// Of his password, made elsewhere by bcrypt (`$2a$`, `$2b$` or `$2y$`, cost 4 to 12): he keeps that password. Without
+    /// it he is given a one-time password.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    bcrypt_hash: Option<Text>,
 }
 
 /// A new member, with the password for the first log-in.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedMember {
     member: Member,
-    /// Shown once; `null` in a replay.
+    /// Shown once; `null` in a replay, and for a member who brings his password.
     one_time_password: Option<String>,
 }
 
-/// Creates a member with a one-time password.
+/// Creates a member, with a one-time password or with the one that he had elsewhere.
 #[utoipa::path(post, path = "/v1/members", tag = "members", params(IdempotencyKey),
     responses((status = 201, body = CreatedMember, headers(("ETag" = String, description = "The version, for `If-Match`.")))),
     extensions(("x-lethe-rpc" = json!("CreateMember"))))]
@@ -124,6 +129,7 @@ pub(crate) async fn create_member(
         phone: body.phone.unwrap_or_default().0,
         roles: body.roles.iter().map(|role| role.proto().into()).collect(),
         idempotency: key.idempotency(),
+        bcrypt_hash: body.bcrypt_hash.unwrap_or_default().0,
     };
     let answer = acting.identity().create_member(request).await?.into_inner();
     let member = answer.member.ok_or_else(|| Problem::internal("identity created no member"))?;

@@ -1,4 +1,4 @@
-//! `CreateMember`: a member with a one-time password, which is said once. With an idempotency key twice is as once, but for
+//! `CreateMember`: a member with a one-time password, which is said once, or with the one that he had elsewhere. With an idempotency key twice is as once, but for
 //! the password.
 
 use lethe_access::Role;
@@ -16,7 +16,7 @@ use crate::{
     domain::{
         Invalid,
         member::{Profile, Roles},
-        password::Password,
+        password::{BcryptHash, Password},
     },
     enrol::Kept,
     store::{self, idempotency::Used, member::MemberRow},
@@ -34,6 +34,9 @@ pub(super) async fn handle(
     let key = key(asked.idempotency.take())?;
     let profile = Profile::new(["name", "email", "phone"], &asked.name, &asked.email, &asked.phone)?;
     let roles = Roles::parse(&asked.roles)?;
+    let brought =
+        (!asked.bcrypt_hash.is_empty()).then(|| BcryptHash::parse("bcrypt_hash", &asked.bcrypt_hash));
+    let brought = brought.transpose()?;
     if roles.has(Role::Owner) && !call.principal.roles.contains(&Role::Owner) {
         return Err(Error::OwnerRequired);
     }
@@ -46,12 +49,19 @@ pub(super) async fn handle(
         return Ok(replay);
     }
 
-    let password = Password::one_time(&identity.0.entropy);
-    let row = identity.enrol(call.tenant(), &profile, roles, password.clone(), Kept::UntilFirstLogIn).await?;
+    let (one_time, hash, kept) = match brought {
+        Some(hash) => (String::new(), hash.expose().to_owned(), Kept::ForGood),
+        None => {
+            let password = Password::one_time(&identity.0.entropy);
+            let hash = identity.0.passwords.hash(password.clone()).await?;
+            (password.expose().to_owned(), hash, Kept::UntilFirstLogIn)
+        }
+    };
+    let row = identity.enrol(call.tenant(), &profile, roles, hash, kept).await?;
     match insert(identity, &call, key.as_deref(), &body_mac, &row).await {
         Ok(true) => Ok(CreateMemberResponse {
             member: Some(super::member(&row, &profile)),
-            one_time_password: password.expose().to_owned(),
+            one_time_password: one_time,
         }),
         // The same request, at the same time, was faster.
         Ok(false) => {

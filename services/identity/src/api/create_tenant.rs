@@ -51,7 +51,8 @@ pub(super) async fn handle(
         created_at: identity.0.clock.now(),
     };
     let roles = Roles::default().with(Role::Owner);
-    let member = identity.enrol(row.id, &owner, roles, password, kept).await?;
+    let hash = identity.0.passwords.hash(password).await?;
+    let member = identity.enrol(row.id, &owner, roles, hash, kept).await?;
     match insert(identity, &slug, &row, &member, &request_id).await {
         Ok(true) => Ok(CreateTenantResponse {
             tenant: Some(super::tenant(&row)),

@@ -16,7 +16,13 @@ use tonic::Request;
 use super::{Done, Identity, Told};
 use crate::{
     Error,
-    domain::{audit::Actor, client::Client, password::Password, session::Token, tenant::Slug},
+    domain::{
+        audit::Actor,
+        client::Client,
+        password::{BcryptHash, Password},
+        session::Token,
+        tenant::Slug,
+    },
     store::{self, log_in_record::LogInRecordRow, member::MemberRow, session::SessionRow},
 };
 
@@ -35,10 +41,15 @@ pub(super) async fn handle(
 
     let found = find(identity, &asked.tenant_slug, &email).await?;
     let stored = found.as_ref().map(|(_, row)| row.password_hash.clone());
-    let right = identity.0.passwords.verify(Password::tried(&asked.password), stored).await?;
+    let password = Password::tried(&asked.password);
+    let right = identity.0.passwords.verify(password.clone(), stored).await?;
     match found {
         Some((tenant, row)) if right && row.active => {
-            let answer = open(identity, tenant, &row, &client, &request_id).await?;
+            let better = match password.filter(|_| BcryptHash::is_one(&row.password_hash)) {
+                Some(password) => Some(identity.0.passwords.hash(password).await?),
+                None => None,
+            };
+            let answer = open(identity, tenant, (&row, better), &client, &request_id).await?;
             attempt.succeeded();
             Ok(answer)
         }
@@ -62,7 +73,7 @@ async fn find(identity: &Identity, slug: &str, email: &str) -> Result<Option<(Te
 async fn open(
     identity: &Identity,
     tenant: TenantId,
-    row: &MemberRow,
+    (row, better): (&MemberRow, Option<String>),
     client: &Client,
     request_id: &str,
 ) -> Result<LogInResponse, Error> {
@@ -86,7 +97,15 @@ async fn open(
     let mut told = Told::default();
     let mut tx = identity.0.db.tenant(tenant).await?;
     // Deactivated, or given another password, while this one was verified: then it is too late.
-    if !store::member::hold(&mut tx, row.id, &row.password_hash).await? {
+    let held = match better {
+        // A hash from elsewhere has let him in for the last time.
+        Some(better) => {
+            let (old, void) = (&row.password_hash, row.void_before_ms);
+            store::member::update_password(&mut tx, row.id, old, &better, void).await?
+        }
+        None => store::member::hold(&mut tx, row.id, &row.password_hash).await?,
+    };
+    if !held {
         return Err(Error::LogInFailed);
     }
     store::session::insert(&mut tx, &session).await?;

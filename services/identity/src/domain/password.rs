@@ -50,6 +50,42 @@ impl Password {
     }
 }
 
+/// A bcrypt hash that was made elsewhere.
+#[derive(Clone)]
+pub struct BcryptHash(Sensitive<String>);
+
+impl BcryptHash {
+    /// `$2a$`, `$2b$` or `$2y$`, a cost of 4 to 12, 22 characters of salt and 31 of hash. What costs more would keep a core
+    /// busy for longer than a log-in may take.
+    ///
+    /// # Errors
+    /// Names `field`.
+    pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
+        let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|prefix| text.strip_prefix(prefix));
+        let (cost, hash) = rest
+            .and_then(|rest| rest.split_once('$'))
+            .ok_or(Invalid::new(field, "must be a bcrypt hash, as $2b$12$\u{2026}"))?;
+        let encoded = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/');
+        if hash.len() != 53 || !hash.bytes().all(encoded) {
+            return Err(Invalid::new(field, "must have 53 characters of salt and hash"));
+        }
+        match (cost.len(), cost.parse::<u32>()) {
+            (2, Ok(4..=12)) => Ok(Self(text.to_owned().into())),
+            _ => Err(Invalid::new(field, "must have a cost of 04 to 12")),
+        }
+    }
+
+    /// Whether a stored hash is one.
+    pub fn is_one(stored: &str) -> bool {
+        stored.starts_with("$2")
+    }
+
+    /// For storing.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +97,26 @@ mod tests {
         assert!(Password::chosen("new_password", &"ä".repeat(256)).is_ok());
         assert!(Password::chosen("new_password", &"ä".repeat(257)).is_err());
         assert!(Password::tried(&"x".repeat(257)).is_none());
+    }
+
+    #[test]
+    fn a_bcrypt_hash_is_of_a_known_kind_and_not_too_dear() {
+        let hash = "R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW";
+        for (text, fits) in [
+            (format!("$2a$12${hash}"), true),
+            (format!("$2b$04${hash}"), true),
+            (format!("$2y$10${hash}"), true),
+            (format!("$2b$13${hash}"), false),
+            (format!("$2b$03${hash}"), false),
+            (format!("$2b$4${hash}"), false),
+            (format!("$2c$10${hash}"), false),
+            (format!("$2b$10${hash}x"), false),
+            (format!("$2b$10${}", &hash[1..]), false),
+            (format!("$2b$10$-{}", &hash[1..]), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(BcryptHash::parse("bcrypt_hash", &text).is_ok(), fits, "{text}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lethe_access::Role;
 use lethe_identity::jobs::sweep_expired;
 use lethe_proto::identity::{
-    ChangePasswordRequest, DeactivateMemberRequest, GetSelfRequest, GetTenantRequest,
+    ChangePasswordRequest, CreateMemberRequest, DeactivateMemberRequest, GetSelfRequest, GetTenantRequest,
     ListLogInRecordsRequest, ListMembersRequest, ListSessionsRequest, LogInRequest, LogOutRequest,
     RevokeSessionRequest,
 };
@@ -225,4 +225,37 @@ async fn id_09_log_in_records_are_kept_ninety_days() {
     assert_eq!(records, 1);
     assert_eq!(sweep(1).await, (0, events), "what was done stays in the audit log");
     drop(owner);
+}
+
+#[tokio::test]
+async fn a_hash_made_by_bcrypt_elsewhere_lets_in_and_becomes_argon2id() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    let mut client = rig.as_member(&owner.principal);
+    let bringing = |hash: &str| CreateMemberRequest {
+        bcrypt_hash: hash.into(),
+        ..new_member("ada@example.com", &[Role::Agent])
+    };
+    assert_eq!(field(client.create_member(bringing("$2b$05$short")).await), "bcrypt_hash");
+    // Of "correct horse", by Python's bcrypt.
+    let hash = "$2b$05$Flnd.Cd3p1/tXdF28SzYjuts0hz5X/kMKIWXuyn6AYRvJih45H7HS";
+    let created = client.create_member(bringing(hash)).await.unwrap().into_inner();
+    assert!(created.one_time_password.is_empty());
+
+    let mut database = Databases::superuser(&rig.config.database).await;
+    let mut stored = async || -> String {
+        sqlx::query_scalar(
+            "select password_hash from members where password_hash not like '$argon2id$%' limit 1",
+        )
+        .fetch_optional(&mut database)
+        .await
+        .unwrap()
+        .unwrap_or_default()
+    };
+    assert_eq!(reason(rig.log_in("acme", "ada@example.com", "wrong horse").await), "LOG_IN_FAILED");
+    assert_eq!(stored().await, hash, "a failure changes nothing");
+    assert!(!rig.log_in("acme", "ada@example.com", "correct horse").await.unwrap().must_change_password);
+    assert_eq!(stored().await, "", "all hashes are Argon2id's");
+    rig.log_in("acme", "ada@example.com", "correct horse").await.unwrap();
+    assert_eq!(reason(rig.log_in("acme", "ada@example.com", "wrong horse").await), "LOG_IN_FAILED");
 }

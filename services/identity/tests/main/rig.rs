@@ -175,6 +175,7 @@ pub(crate) fn new_member(email: &str, roles: &[Role]) -> CreateMemberRequest {
         phone: "+49 30 901820".into(),
         roles: roles.iter().map(|role| i32::from(*role)).collect(),
         idempotency: None,
+        bcrypt_hash: String::new(),
     }
 }
 
