@@ -48,7 +48,7 @@ pub enum ReplayError {
 pub async fn dead_letters(db: &Database, limit: u32) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let rows = sqlx::query(
         "select tenant_id, consumer, event_id, kind, reason, attempts, died_at from dead_letters
-          where replayed_at is null order by died_at, event_id limit $1",
+          order by died_at, event_id limit $1",
     )
     .bind(i64::from(limit))
     .fetch_all(db.jobs())
@@ -68,7 +68,7 @@ pub async fn dead_letters(db: &Database, limit: u32) -> Result<Vec<DeadLetter>, 
         .collect()
 }
 
-/// Hands a dead letter to the handler of its consumer once more. The letter stays, marked as replayed.
+/// Hands a dead letter to the handler of its consumer once more. When that took it, the letter goes.
 ///
 /// # Errors
 /// [`ReplayError`]; the letter then waits on.
@@ -76,7 +76,7 @@ pub async fn replay<H: Consume>(bus: &Bus, handler: &H, letter: &DeadLetter) -> 
     let mut tx = bus.db.tenant(letter.tenant).await?;
     let row = sqlx::query(
         "select kind, payload, trace_parent, put_at, attempts from dead_letters
-          where tenant_id = $1 and consumer = $2 and event_id = $3 and replayed_at is null",
+          where tenant_id = $1 and consumer = $2 and event_id = $3",
     )
     .bind(letter.tenant.uuid())
     .bind(&letter.consumer)
@@ -106,20 +106,17 @@ pub async fn replay<H: Consume>(bus: &Bus, handler: &H, letter: &DeadLetter) -> 
     }
     // After the effect: a crash in between replays once more, which is harmless like any second delivery.
     let mut tx = bus.db.tenant(letter.tenant).await?;
-    sqlx::query(
-        "update dead_letters set replayed_at = $4 where tenant_id = $1 and consumer = $2 and event_id = $3",
-    )
-    .bind(letter.tenant.uuid())
-    .bind(&letter.consumer)
-    .bind(letter.event_id.uuid())
-    .bind(bus.clock.now())
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query("delete from dead_letters where tenant_id = $1 and consumer = $2 and event_id = $3")
+        .bind(letter.tenant.uuid())
+        .bind(&letter.consumer)
+        .bind(letter.event_id.uuid())
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Writes a dead letter down. A letter that died before and was replayed dies anew.
+/// Writes a dead letter down. Twice is as once.
 pub(crate) async fn bury(
     bus: &Bus,
     consumer: &str,
@@ -132,7 +129,7 @@ pub(crate) async fn bury(
              (tenant_id, consumer, event_id, kind, payload, trace_parent, put_at, reason, attempts, died_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          on conflict (tenant_id, consumer, event_id) do update
-            set reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at, replayed_at = null",
+            set reason = excluded.reason, attempts = excluded.attempts, died_at = excluded.died_at",
     )
     .bind(notification.tenant.uuid())
     .bind(consumer)

@@ -33,5 +33,9 @@ use lethe_service::Migration;
 
 /// The tables and functions of this library, for every service that owns data.
 pub fn migrations() -> Vec<Migration> {
-    vec![Migration { version: 2, name: "outbox", sql: include_str!("../migrations/0002_outbox.sql") }]
+    let own = |version, name, sql| Migration { version, name, sql };
+    vec![
+        own(2, "outbox", include_str!("../migrations/0002_outbox.sql")),
+        own(5, "dead_letters", include_str!("../migrations/0005_dead_letters.sql")),
+    ]
 }
