@@ -30,8 +30,8 @@ begin
   return mark;
 end $$;
 
--- Makes these the addresses that a subject has, unless somebody began after `mark`: it is theirs to settle then. Without a
--- mark: of a subject that is new.
+-- Makes these the addresses that a subject has, if `mark` still stands: where somebody began later it is theirs to settle,
+-- and where they have, it is settled. Without a mark: of a subject that is new.
 create function set_addresses_v1(
   tenant uuid, subject uuid, of_version integer, of_normaliser smallint, kinds smallint[], macs bytea[], at timestamptz,
   mark timestamptz
@@ -44,9 +44,7 @@ begin
     raise exception 'a destroyed subject has no addresses' using errcode = 'LK001';
   end if;
   perform 1 from secrets s where s.tenant_id = tenant and s.secret_id = subject for no key update;
-  perform 1 from blind_index b
-    where b.tenant_id = tenant and b.subject_id = subject and b.unsettled_since > coalesce(mark, '-infinity');
-  if found then
+  if mark is distinct from (select max(b.unsettled_since) from blind_index b where b.tenant_id = tenant and b.subject_id = subject) then
     return;
   end if;
   delete from blind_index b where b.tenant_id = tenant and b.subject_id = subject and not exists (
@@ -57,4 +55,20 @@ begin
   insert into blind_index (tenant_id, kind, key_version, normaliser, mac, subject_id, created_at)
     select tenant, n.kind, of_version, of_normaliser, n.mac, subject, at from unnest(kinds, macs) n (kind, mac)
   on conflict do nothing;
+end $$;
+
+-- Marks a subject anew that could not be settled, so that it does not hold back the others.
+create function put_off_settling_v1(tenant uuid, subject uuid, mark timestamptz) returns void language plpgsql as $$
+begin
+  perform set_config('app.tenant', tenant::text, true);
+  update blind_index b set unsettled_since = clock_timestamp()
+   where b.tenant_id = tenant and b.subject_id = subject and b.unsettled_since = mark;
+end $$;
+
+-- Whether another subject is on its way to this address: its row may come to say so at any moment.
+create function unsettled_subjects_v1(tenant uuid, subjects uuid[]) returns setof uuid language plpgsql as $$
+begin
+  perform set_config('app.tenant', tenant::text, true);
+  return query select distinct b.subject_id::uuid from blind_index b
+    where b.tenant_id = tenant and b.subject_id = any (subjects) and b.unsettled_since is not null;
 end $$;

@@ -102,6 +102,8 @@ impl Sealers {
         for subject in subjects {
             self.shelves.invalidate(&(tenant, *subject));
         }
+        // Otherwise the key would stay in a queue of the cache, unwiped, until somebody uses it again.
+        self.shelves.run_pending_tasks();
     }
 }
 

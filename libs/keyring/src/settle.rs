@@ -36,20 +36,27 @@ impl Keyring {
     /// One round over subjects marked for longer than `for_seconds`; answers how many it settled.
     ///
     /// # Errors
-    /// When keystore or `addresses` fail; what was settled stays so.
+    /// When the keystore fails, or `addresses` did for one of them: the others are settled all the same.
     pub async fn settle<F, W>(&self, for_seconds: u32, addresses: &F) -> Result<u64, BuildError>
     where
         F: Fn(TenantId, SubjectId) -> W,
         W: Future<Output = Result<Option<Vec<(AddressKind, String)>>, BuildError>>,
     {
-        let mut settled = 0;
+        let (mut settled, mut failed) = (0, None);
         for (tenant, subject, mark) in self.0.store.unsettled(for_seconds.into(), BATCH).await? {
             // Read after the mark: whatever was written before it is seen, and whoever began later settles it himself.
-            if let Some(present) = addresses(tenant, subject).await? {
-                self.settle_addresses(tenant, subject, &present, Some(Mark(mark))).await?;
-                settled += 1;
+            match addresses(tenant, subject).await {
+                Ok(Some(present)) => {
+                    self.settle_addresses(tenant, subject, &present, Some(Mark(mark))).await?;
+                    settled += 1;
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => failed = Some(error),
             }
+            // One that cannot be settled is tried again after the others.
+            self.0.store.put_off_settling(tenant, subject, mark).await?;
         }
-        Ok(settled)
+        failed.map_or(Ok(settled), Err)
     }
 }

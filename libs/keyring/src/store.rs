@@ -219,7 +219,7 @@ impl Store {
         Ok(row.try_get(0)?)
     }
 
-    /// Makes these all addresses that a subject has, unless its mark is younger than `mark`.
+    /// Makes these all addresses that a subject has, if its mark is still `mark`.
     pub(crate) async fn set_addresses(
         &self,
         tenant: TenantId,
@@ -241,6 +241,37 @@ impl Store {
             .execute(self.database.app())
             .await?;
         Ok(())
+    }
+
+    /// Marks a subject anew, unless its mark is another by now.
+    pub(crate) async fn put_off_settling(
+        &self,
+        tenant: TenantId,
+        subject: SubjectId,
+        mark: OffsetDateTime,
+    ) -> Result<(), KeyError> {
+        sqlx::query("select put_off_settling_v1($1, $2, $3)")
+            .bind(tenant.uuid())
+            .bind(subject.uuid())
+            .bind(mark)
+            .execute(self.database.app())
+            .await?;
+        Ok(())
+    }
+
+    /// Which of these subjects are marked as unsettled.
+    pub(crate) async fn unsettled_of(
+        &self,
+        tenant: TenantId,
+        subjects: &[SubjectId],
+    ) -> Result<Vec<SubjectId>, KeyError> {
+        let subjects: Vec<Uuid> = subjects.iter().map(|subject| subject.uuid()).collect();
+        let rows = sqlx::query("select unsettled_subjects_v1($1, $2)")
+            .bind(tenant.uuid())
+            .bind(subjects)
+            .fetch_all(self.database.app())
+            .await?;
+        rows.iter().map(|row| Ok(SubjectId::new(row.try_get(0)?))).collect()
     }
 
     /// Subjects marked as unsettled for longer than `for_seconds`, longest first, with their marks. As the jobs role.

@@ -92,7 +92,7 @@ impl CallContext {
 }
 
 /// The request id in the headers, if it is one that may stand in a log.
-pub fn request_id(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get(names::REQUEST_ID)?.to_str().ok()?;
     let fits = (1..=LONGEST_REQUEST_ID).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));

@@ -225,10 +225,20 @@ pub struct TenantTx {
 }
 
 impl TenantTx {
+    /// On a task of its own: a caller who goes away meanwhile (a client that hangs up, a deadline) leaves a transaction
+    /// that is whole and is rolled back. Dropped in the middle, sqlx 0.9.0 forgets that it ever began: the connection goes
+    /// back into the pool with the transaction open, and what the next caller commits by itself is never committed.
     async fn begin(pool: &PgPool, begin: &str, tenant: TenantId) -> Result<Self, sqlx::Error> {
         // Safe: the one thing put in is a UUID.
         let statement = format!("{begin}; select set_config('app.tenant', '{}', true)", tenant.uuid());
-        Ok(Self { transaction: pool.begin_with(AssertSqlSafe(statement)).await?, tenant })
+        let pool = pool.clone();
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "ends with the statement, which the pool and the server limit"
+        )]
+        let begun = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(statement)).await });
+        let transaction = begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
+        Ok(Self { transaction, tenant })
     }
 
     /// Whose transaction it is.

@@ -42,7 +42,7 @@ while the first is at work, 422 with another body).
 
 **Limits** are told in `RateLimit` and `RateLimit-Policy`; 429 and 503 say in `Retry-After` when to come back.
 
-**Tracing.** `x-request-id` and `traceparent` are taken over from the request, and stand in every answer.";
+**Tracing.** `traceparent` is taken over from the request; every answer has an `x-request-id` of ours, by which an operator finds it.";
 
 const TAGS: [(&str, &str); 11] = [
     ("sessions", "Log in and out, see and end sessions."),

@@ -23,7 +23,7 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use lethe_service::{CallContext, Trace, call, names, telemetry};
+use lethe_service::{CallContext, Trace, names, telemetry};
 use opentelemetry::KeyValue;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
@@ -49,10 +49,8 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let headers = request.headers();
-    let request_id: Arc<str> = match call::request_id(headers) {
-        Some(id) => id.into(),
-        None => app.entropy().uuid7(app.clock()).simple().to_string().into(),
-    };
+    // Always our own: a client's could name a person, and it reaches logs and the audit trail.
+    let request_id: Arc<str> = app.entropy().uuid7(app.clock()).simple().to_string().into();
     let method = word_of(request.method());
     let route: Arc<str> =
         request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).into();

@@ -129,7 +129,9 @@ impl Identity {
         let mut tx = self.0.db.tenant(tenant).await?;
         let rows = store::member::by_subjects(&mut tx, &subjects).await?;
         drop(tx);
-        if unborn == Unborn::Counted && rows.len() < subjects.len() {
+        if unborn == Unborn::Counted
+            && (rows.len() < subjects.len() || !self.0.keyring.unsettled(tenant, &subjects).await?.is_empty())
+        {
             return Ok(true);
         }
         for row in &rows {
@@ -177,7 +179,8 @@ impl Identity {
     }
 }
 
-/// What an indexed subject without a row counts for: one that is enrolling at this moment, or was left by a crash.
+/// What an indexed subject counts for whose row does not say so: one that is enrolling or changing its address at this
+/// moment, or was left by a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unborn {
     /// He may come.

@@ -16,7 +16,7 @@ use lethe_service::{Database, Failure};
 use sqlx::{Postgres, pool::PoolConnection};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -114,6 +114,10 @@ impl Lane {
                 biased;
                 taken = waiting.recv_many(&mut batch, self.batch) => taken,
                 () = tasks.stopped() => 0,
+                () = sleep(HELD_FOR), if held.is_some() => {
+                    held = None;
+                    continue;
+                }
             };
             if taken == 0 {
                 return;

@@ -55,8 +55,8 @@ impl Keyring {
         self.0.store.add_addresses(tenant, subject, &macs, self.0.clock.now()).await.map(Mark)
     }
 
-    /// Makes a subject findable by these addresses and no others, unless a younger change than `mark`'s is on its way:
-    /// it settles them then. A new subject has no mark. Twice is as once.
+    /// Makes a subject findable by these addresses and no others, if `mark` still stands: where a younger change is on its
+    /// way or through, it settles them. A new subject has no mark. Twice is as once.
     ///
     /// # Errors
     /// As [`Keyring::add_addresses`].
@@ -84,6 +84,18 @@ impl Keyring {
     ) -> Result<Vec<SubjectId>, KeyError> {
         let macs = self.blind(tenant).await?.macs(kind, normalised);
         self.0.store.find(tenant, kind.number(), &macs).await
+    }
+
+    /// Which of these subjects have a change of their addresses on its way.
+    ///
+    /// # Errors
+    /// When the keystore does not answer.
+    pub async fn unsettled(
+        &self,
+        tenant: TenantId,
+        subjects: &[SubjectId],
+    ) -> Result<Vec<SubjectId>, KeyError> {
+        self.0.store.unsettled_of(tenant, subjects).await
     }
 
     async fn macs(

@@ -33,7 +33,9 @@ async fn subjects_are_found_by_their_addresses() {
     assert_eq!(one.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap(), [subject(1)]);
     assert_eq!(one.find_subjects(TENANT, AddressKind::Email, "ada@example.net").await.unwrap(), [subject(2)]);
     assert_eq!(one.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), [subject(2)]);
-    one.settle_addresses(TENANT, subject(2), &[] as &[(AddressKind, &str)], Some(mark)).await.unwrap();
+    let none: [(AddressKind, &str); 0] = [];
+    let mark = one.add_addresses(TENANT, subject(2), &none).await.unwrap();
+    one.settle_addresses(TENANT, subject(2), &none, Some(mark)).await.unwrap();
     assert_eq!(one.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), []);
 
     let missing = one.add_addresses(TENANT, subject(9), &[(AddressKind::Email, EMAIL)]).await;
@@ -139,6 +141,24 @@ async fn only_the_change_that_began_last_settles() {
     keyring.settle_addresses(TENANT, subject(1), first, None).await.unwrap();
     assert_eq!(world.count("select count(*) from blind_index where unsettled_since is not null").await, 2);
     keyring.settle_addresses(TENANT, subject(1), second, Some(two)).await.unwrap();
+    // The first one is late: what came after it is settled, and stays so.
+    keyring.settle_addresses(TENANT, subject(1), first, Some(one)).await.unwrap();
     assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap(), []);
     assert_eq!(keyring.find_subjects(TENANT, AddressKind::Phone, PHONE).await.unwrap(), [subject(1)]);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_settled_does_not_hold_back_the_others() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    for number in 1..=2 {
+        keyring.create(TENANT, Some(subject(number)), &[], subject(number)).await.unwrap();
+        keyring.add_addresses(TENANT, subject(number), &[(AddressKind::Email, EMAIL)]).await.unwrap();
+    }
+    let one_is_damaged = |_, of: SubjectId| async move {
+        if of == subject(1) { Err(std::io::Error::other("damaged").into()) } else { Ok(Some(Vec::new())) }
+    };
+    assert!(keyring.settle(0, &one_is_damaged).await.is_err());
+    assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap(), [subject(1)]);
+    assert_eq!(keyring.unsettled(TENANT, &[subject(1), subject(2)]).await.unwrap(), [subject(1)]);
 }

@@ -1,5 +1,7 @@
 //! Row-level security, the roles, migrations and provisioning.
 
+use std::time::Duration;
+
 use lethe_ids::TenantId;
 use lethe_service::{
     BASE_MIGRATION, Database, DatabaseConfig, DatabaseError, Failure, Migration, migrate, provision,
@@ -88,6 +90,28 @@ async fn a_dropped_transaction_wrote_nothing() {
         .unwrap();
     drop(tx);
     assert_eq!(count(&database, tenant(1)).await, 0);
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_while_it_begins_leaves_no_transaction_open() {
+    let (_, mut config) = database().await;
+    config.max_connections = 1;
+    let database = Database::connect("shell", &config).await.unwrap();
+    let mut superuser = Databases::superuser(&config).await;
+    for micros in (0..3_000).step_by(20) {
+        let begun = tokio::time::timeout(Duration::from_micros(micros), database.tenant(tenant(1))).await;
+        drop(begun);
+        // What the next one writes by a statement alone must be committed with it.
+        sqlx::query("select 1").execute(database.app()).await.unwrap();
+        let open: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity
+              where datname = current_database() and usename = 'shell_app' and state like 'idle in transaction%'",
+        )
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+        assert_eq!(open, 0, "a transaction that nobody holds, after {micros} µs");
+    }
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ async fn a_problem_is_whole() {
             "status": 404,
             "detail": "there is no such contact",
             "code": "CONTACT_NOT_FOUND",
-            "request_id": "request-1",
+            "request_id": answer.header("x-request-id").unwrap(),
             "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
         })
     );
@@ -42,7 +42,7 @@ async fn a_problem_is_whole() {
             "status": 422,
             "detail": "must be 1 to 16,384 characters",
             "code": "FIELD_INVALID",
-            "request_id": "request-1",
+            "request_id": answer.header("x-request-id").unwrap(),
             "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
             "field": "text",
         })
@@ -202,7 +202,8 @@ async fn unknown_paths_methods_and_media_types_are_problems_too() {
 async fn every_answer_carries_its_ids_and_keeps_browsers_away() {
     let edge = edge().await;
     let answer = get_contact(&edge).await;
-    assert_eq!(answer.header("x-request-id"), Some("request-1"));
+    let id = answer.header("x-request-id").unwrap();
+    assert!(id != "request-1" && id.len() == 32, "{id}: a client's own id could name a person");
     assert!(answer.header("traceparent").unwrap().starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
     for (name, value) in [
         ("cache-control", "no-store"),

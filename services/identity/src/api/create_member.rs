@@ -7,6 +7,7 @@ use lethe_proto::{
     identity::{CreateMemberRequest, CreateMemberResponse},
     request::Idempotency,
 };
+use lethe_service::TenantTx;
 use prost::Message;
 use tonic::Request;
 
@@ -59,12 +60,16 @@ pub(super) async fn handle(
     };
     let row = identity.enrol(call.tenant(), &profile, roles, hash, kept).await?;
     match insert(identity, &call, key.as_deref(), &body_mac, &row).await {
-        Ok(true) => Ok(CreateMemberResponse {
-            member: Some(super::member(&row, &profile)),
-            one_time_password: one_time,
-        }),
+        Ok(Some(tx)) => {
+            // Where the answer to the commit is lost the row may be there: then only the sweep can tell.
+            tx.commit().await?;
+            Ok(CreateMemberResponse {
+                member: Some(super::member(&row, &profile)),
+                one_time_password: one_time,
+            })
+        }
         // The same request, at the same time, was faster.
-        Ok(false) => {
+        Ok(None) => {
             identity.abandon(call.tenant(), &row).await;
             let key = key.as_deref().unwrap_or_default();
             replay(identity, &call, key, &body_mac).await?.ok_or(Error::Corrupt("idempotency key"))
@@ -110,19 +115,20 @@ async fn replay(
     Ok(Some(CreateMemberResponse { member: Some(member), one_time_password: String::new() }))
 }
 
+/// The rows, not yet committed; `None` when the key was used meanwhile.
 async fn insert(
     identity: &Identity,
     call: &Call,
     key: Option<&str>,
     body_mac: &[u8; 32],
     row: &MemberRow,
-) -> Result<bool, Error> {
+) -> Result<Option<TenantTx>, Error> {
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     if let Some(key) = key {
         let used = Used { body_mac: body_mac.to_vec(), resource: row.id.uuid() };
         let now = identity.0.clock.now();
         if !store::idempotency::insert(&mut tx, RPC, call.member(), key, &used, now).await? {
-            return Ok(false);
+            return Ok(None);
         }
     }
     store::member::insert(&mut tx, row).await?;
@@ -133,6 +139,5 @@ async fn insert(
         request_id: &call.request_id,
     };
     identity.record(&mut tx, call.actor(), done).await?;
-    tx.commit().await?;
-    Ok(true)
+    Ok(Some(tx))
 }

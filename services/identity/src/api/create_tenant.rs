@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lethe_access::Role;
 use lethe_ids::TenantId;
 use lethe_proto::identity::{CreateTenantRequest, CreateTenantResponse};
-use lethe_service::CallContext;
+use lethe_service::{CallContext, TenantTx};
 use tonic::Request;
 
 use super::{Done, Identity};
@@ -54,13 +54,17 @@ pub(super) async fn handle(
     let hash = identity.0.passwords.hash(password).await?;
     let member = identity.enrol(row.id, &owner, roles, hash, kept).await?;
     match insert(identity, &slug, &row, &member, &request_id).await {
-        Ok(true) => Ok(CreateTenantResponse {
-            tenant: Some(super::tenant(&row)),
-            owner: Some(super::member(&member, &owner)),
-            one_time_password: said,
-        }),
+        Ok(Some(tx)) => {
+            // Where the answer to the commit is lost the rows may be there: then only the sweep can tell.
+            tx.commit().await?;
+            Ok(CreateTenantResponse {
+                tenant: Some(super::tenant(&row)),
+                owner: Some(super::member(&member, &owner)),
+                one_time_password: said,
+            })
+        }
         // Somebody else was faster.
-        Ok(false) => {
+        Ok(None) => {
             identity.abandon(row.id, &member).await;
             existing(identity, &slug, asked.keep_existing).await?.ok_or(Error::SlugTaken)
         }
@@ -107,16 +111,17 @@ async fn existing(
     }))
 }
 
+/// The rows, not yet committed; `None` when the slug was taken meanwhile.
 async fn insert(
     identity: &Identity,
     slug: &Slug,
     row: &TenantRow,
     owner: &MemberRow,
     request_id: &str,
-) -> Result<bool, Error> {
+) -> Result<Option<TenantTx>, Error> {
     let mut tx = identity.0.db.tenant(row.id).await?;
     if !store::tenant::claim_slug(&mut tx, slug).await? {
-        return Ok(false);
+        return Ok(None);
     }
     store::tenant::insert(&mut tx, row).await?;
     store::member::insert(&mut tx, owner).await?;
@@ -127,6 +132,5 @@ async fn insert(
     let done =
         Done { action: "CreateMember", target_kind: "member", target_id: owner.id.to_string(), request_id };
     identity.record(&mut tx, operator(), done).await?;
-    tx.commit().await?;
-    Ok(true)
+    Ok(Some(tx))
 }

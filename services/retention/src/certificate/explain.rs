@@ -70,7 +70,7 @@ fn write_all(out: &mut String, statement: &Statement) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "database holds: the erased is unreadable through the platform. After that date it is unrecoverable."
+        "database holds: the erased is unreadable through the platform. After that date it is unrecoverable, if the\noperator has by then rotated the epoch's key, deleted it, and let the backups of the key store expire."
     )?;
     writeln!(out, "\nOutside of what is promised")?;
     for code in &statement.outside_the_promise {

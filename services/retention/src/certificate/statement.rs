@@ -39,7 +39,8 @@ pub struct Statement {
     /// Codes of what the promise does not reach ([`outside`]).
     pub outside_the_promise: Vec<String>,
     /// Until then a copy of a key store made before the purge may still open what an old copy of a database holds: the
-    /// erased is unreadable through the platform. After it, it is unrecoverable.
+    /// erased is unreadable through the platform. After it, it is unrecoverable, provided that the operator has rotated and
+    /// deleted the epoch's key by then: the platform does not yet do that by itself.
     #[serde(with = "rfc3339")]
     pub shred_bound: OffsetDateTime,
     /// Where the rights ledger has the erasure.
