@@ -1,5 +1,6 @@
 //! What messaging does by itself.
 
 pub(crate) mod settle_addresses;
+pub(crate) mod spread_opt_outs;
 pub(crate) mod sweep_idempotency;
 pub(crate) mod sweep_secrets;

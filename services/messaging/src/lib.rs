@@ -56,6 +56,7 @@ pub fn migrations() -> Vec<Migration> {
         own(101, "conversations", include_str!("../migrations/0101_conversations.sql")),
         own(102, "accept_messages", include_str!("../migrations/0102_accept_messages.sql")),
         own(103, "erasure", include_str!("../migrations/0103_erasure.sql")),
+        own(104, "opt_out_spreads", include_str!("../migrations/0104_opt_out_spreads.sql")),
     ]);
     all
 }
@@ -90,6 +91,7 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         .add_service(ParticipantServiceServer::new(api));
     let mut jobs = relay(&Bus::new(&db, &env), NAME, state.config.relay.clone(), &outbox);
     jobs.push(jobs::settle_addresses::job(&state, &env.tasks));
+    jobs.push(jobs::spread_opt_outs::job(&state, &env.tasks));
     jobs.push(jobs::sweep_idempotency::job(&state, &env.tasks));
     jobs.push(jobs::sweep_secrets::job(&state, &env.tasks));
     let probes = vec![db.probe("postgres"), keyring.probe()];

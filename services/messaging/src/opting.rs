@@ -1,11 +1,9 @@
 //! Opting out and in: the flag on the contact, and the tenant's list of addresses that may not be written to. What is on
 //! the list outlives the contact, and whoever comes with a listed address begins opted out.
 //!
-//! Other contacts with one of the addresses are opted out along with this one: the list is about the address. They are
-//! looked for before the transaction and once more after it, for those who were created meanwhile; both that creation and
-//! this transaction hold the address's lock.
-
-use std::collections::BTreeSet;
+//! Other contacts with one of the addresses are opted out after this one: the list is about the address. That they are to
+//! be is written in the same transaction, so that a crash or a crowd leaves the rest to a job. Whoever is created meanwhile
+//! either sees the list or is seen: creation and this transaction hold the address's lock.
 
 use lethe_ids::{ContactId, TenantId};
 use lethe_service::TenantTx;
@@ -23,6 +21,8 @@ use crate::{
 
 /// How often a change is begun anew because the contact changed meanwhile.
 const ATTEMPTS: usize = 4;
+/// How many others the request itself opts out, and how many are read at once.
+const SHARERS: usize = 100;
 
 /// Addresses as the opt-out list knows them.
 pub(crate) struct Macs {
@@ -74,29 +74,58 @@ impl State {
         Ok(macs)
     }
 
-    /// Other contacts who have one of the addresses.
-    async fn sharers(
+    /// Opts out the others who have one of the contact's addresses, as long as that is on the list; at most `most` of
+    /// those that the blind index names, each in a transaction of its own. Answers whether that was all. Twice is as once.
+    ///
+    /// # Errors
+    /// What failed; those who were opted out before stay so.
+    pub(crate) async fn spread(
         &self,
         tenant: TenantId,
         contact: ContactId,
-        addresses: &[Address<'_>],
-    ) -> Result<BTreeSet<ContactId>, Error> {
+        call: Option<&Call>,
+        most: usize,
+    ) -> Result<bool, Error> {
+        let mut tx = self.tx(tenant).await?;
+        let row = contact::find(&mut tx, contact).await?;
+        drop(tx);
+        // Being erased: its addresses are not known any more, and the note goes with it.
+        let Some(row) = row else { return Ok(false) };
+        let profile = self.open_profile(tenant, &row).await?;
+        let addresses = profile.addresses();
+        let macs = self.suppression_macs(tenant, &addresses).await?;
         let mut subjects = Vec::new();
         for (kind, text) in addresses.iter().map(Address::kind_and_text) {
             subjects.extend(self.keyring.find_subjects(tenant, kind, text).await?);
         }
-        let mut tx = self.tx(tenant).await?;
-        let rows = contact::of_subjects(&mut tx, &subjects).await?;
-        drop(tx);
-        let mut sharers = BTreeSet::new();
-        for row in rows.iter().filter(|row| row.id() != contact) {
-            // The blind index may still know an address that the contact no longer has.
-            let profile = self.open_profile(tenant, row).await?;
-            if addresses.iter().any(|address| profile.has(*address)) {
-                sharers.insert(row.id());
+        for some in subjects[..most.min(subjects.len())].chunks(SHARERS) {
+            let mut tx = self.tx(tenant).await?;
+            let rows = contact::of_subjects(&mut tx, some).await?;
+            drop(tx);
+            for row in rows.iter().filter(|row| row.id() != contact && !row.opted_out) {
+                // The blind index may still know an address that the contact no longer has.
+                let theirs = self.open_profile(tenant, row).await?;
+                if !addresses.iter().any(|address| theirs.has(*address)) {
+                    continue;
+                }
+                let mut tx = self.tx(tenant).await?;
+                if !macs.lock_and_ask(&mut tx).await? {
+                    // START came meanwhile.
+                    break;
+                }
+                if head::lock(&mut tx, row.id()).await?.is_some_and(|head| !head.opted_out) {
+                    self.turn(&mut tx, call, "OptOutContact", row.id(), Keyword::Stop).await?;
+                    self.commit(tx).await?;
+                }
             }
         }
-        Ok(sharers)
+        let all = subjects.len() <= most;
+        if all {
+            let mut tx = self.tx(tenant).await?;
+            opt_out::end_spread(&mut tx, contact).await?;
+            tx.commit().await?;
+        }
+        Ok(all)
     }
 
     /// Obeys a keyword: accepts the message that said it, if one did, and opts the contact out or in, in one
@@ -120,23 +149,9 @@ impl State {
             let profile = self.open_profile(tenant, &row).await?;
             let addresses = profile.addresses();
             let macs = self.suppression_macs(tenant, &addresses).await?;
-            let mut concerned = match keyword {
-                Keyword::Stop => self.sharers(tenant, contact, &addresses).await?,
-                Keyword::Start => BTreeSet::new(),
-            };
-            concerned.insert(contact);
             let mut tx = self.tx(tenant).await?;
             macs.lock_and_ask(&mut tx).await?;
-            // Locked in the order of ids, as everywhere.
-            let mut turned = Vec::new();
-            for one in &concerned {
-                match head::lock(&mut tx, *one).await? {
-                    Some(head) if head.opted_out != (keyword == Keyword::Stop) => turned.push(*one),
-                    Some(_) => {}
-                    None if *one == contact => return Err(Error::NotFound("contact")),
-                    None => {}
-                }
-            }
+            let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
             if contact::version(&mut tx, contact).await? != Some(row.version) {
                 continue;
             }
@@ -149,22 +164,20 @@ impl State {
                 outcome = became;
             }
             match keyword {
-                Keyword::Stop => macs.add(&mut tx).await?,
+                Keyword::Stop => {
+                    macs.add(&mut tx).await?;
+                    opt_out::ask_spread(&mut tx, contact, self.clock.now()).await?;
+                }
                 Keyword::Start => opt_out::remove(&mut tx, &macs.all).await?,
             }
-            for one in &turned {
-                self.turn(&mut tx, call, action, *one, keyword).await?;
+            if head.opted_out != (keyword == Keyword::Stop) {
+                self.turn(&mut tx, Some(call), action, contact, keyword).await?;
             }
             self.commit(tx).await?;
-            if keyword == Keyword::Stop {
-                let late = self.sharers(tenant, contact, &addresses).await?;
-                for one in late.difference(&concerned) {
-                    let mut tx = self.tx(tenant).await?;
-                    if head::lock(&mut tx, *one).await?.is_some_and(|head| !head.opted_out) {
-                        self.turn(&mut tx, call, action, *one, keyword).await?;
-                        self.commit(tx).await?;
-                    }
-                }
+            if keyword == Keyword::Stop
+                && let Err(error) = self.spread(tenant, contact, Some(call), SHARERS).await
+            {
+                tracing::warn!(%error, "others with the address are opted out by the job");
             }
             return Ok(outcome);
         }
@@ -175,7 +188,7 @@ impl State {
     async fn turn(
         &self,
         tx: &mut TenantTx,
-        call: &Call,
+        call: Option<&Call>,
         action: &'static str,
         contact: ContactId,
         keyword: Keyword,

@@ -82,21 +82,22 @@ impl State {
         Ok(())
     }
 
-    /// Puts who did it into the transaction.
+    /// Puts who did it into the transaction: the caller, or messaging itself.
     pub(crate) async fn audit(
         &self,
         tx: &mut TenantTx,
-        call: &Call,
+        call: impl Into<Option<&Call>>,
         action: &'static str,
         target: &Target<'_>,
     ) -> Result<(), Error> {
+        let call = call.into();
         let audit = Audit {
-            actor: Actor::Member(call.member),
+            actor: call.map_or(Actor::Service(crate::NAME), |call| Actor::Member(call.member)),
             action,
             target_kind: target.kind,
             target_id: target.id,
             contact: Some(target.contact),
-            request_id: &call.request_id,
+            request_id: call.map_or("", |call| &call.request_id),
         };
         self.outbox.audit(tx, &audit).await?;
         Ok(())

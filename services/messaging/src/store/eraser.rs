@@ -62,6 +62,14 @@ pub const ERASERS: &[Eraser] = &[
                     select $1, key_mac, created_at from gone on conflict do nothing",
     },
     Eraser {
+        table: "opt_out_spreads",
+        columns: &["contact_id"],
+        by: By::Contact,
+        statement: "delete from opt_out_spreads where tenant_id = $1 and contact_id in
+                      (select contact_id from opt_out_spreads
+                        where tenant_id = $1 and contact_id = any ($2) limit $3)",
+    },
+    Eraser {
         table: "conversations",
         columns: &["contact_id", "conversation_id"],
         by: By::Contact,

@@ -1,6 +1,8 @@
 //! The opt-out list: addresses under the suppression key.
 
+use lethe_ids::ContactId;
 use lethe_service::TenantTx;
+use time::OffsetDateTime;
 
 /// An address on the list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +75,51 @@ pub(crate) async fn remove(tx: &mut TenantTx, macs: &[[u8; 32]]) -> sqlx::Result
     sqlx::query("delete from opt_outs where tenant_id = $1 and mac = any ($2)")
         .bind(tenant.uuid())
         .bind(macs)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes that the others with this contact's addresses are to be opted out, too.
+pub(crate) async fn ask_spread(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "insert into opt_out_spreads (tenant_id, contact_id, asked_at) values ($1, $2, $3) on conflict do nothing",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .bind(at)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// It is tried again after the others.
+pub(crate) async fn put_off_spread(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query("update opt_out_spreads set asked_at = $3 where tenant_id = $1 and contact_id = $2")
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
+        .bind(at)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// They all are.
+pub(crate) async fn end_spread(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query("delete from opt_out_spreads where tenant_id = $1 and contact_id = $2")
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
         .execute(&mut **tx)
         .await?;
     Ok(())

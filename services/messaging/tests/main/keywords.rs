@@ -1,5 +1,8 @@
 //! STOP and START, obeyed in the transaction that accepts the message.
 
+use std::time::Duration;
+
+use lethe_ids::ContactId;
 use lethe_proto::messaging::{GetContactRequest, Profile};
 
 use crate::stage::{Stage, full_profile, reason};
@@ -97,4 +100,41 @@ async fn a_repeated_stop_is_one_message() {
     let again = stage.try_receive(&conversation, "STOP", Some("k")).await.unwrap();
     assert!(again.replayed && again.message == first.message);
     assert!(!is_out(&stage, &contact.contact_id).await, "a replay does not opt out again");
+}
+
+#[tokio::test]
+async fn others_with_the_address_are_opted_out_by_the_job_where_the_request_had_no_time() {
+    let mut stage = Stage::new().await;
+    let ada = stage.create(full_profile("a")).await;
+    let sharer = stage.create(full_profile("b")).await;
+    let stranger = stage.contact("Eve").await;
+    let conversation = stage.open(&ada).await;
+    stage.receive(&conversation, "STOP").await;
+    // As after a crash between the two.
+    let mut db = stage.superuser().await;
+    let ada: ContactId = ada.contact_id.parse().unwrap();
+    let undone = "update contact_head set opted_out = false where contact_id <> $1";
+    sqlx::query(undone).bind(ada.uuid()).execute(&mut db).await.unwrap();
+    sqlx::query(
+        "insert into opt_out_spreads select tenant_id, contact_id, created_at from contacts where contact_id = $1",
+    )
+    .bind(ada.uuid())
+    .execute(&mut db)
+    .await
+    .unwrap();
+    assert!(!is_out(&stage, &sharer.contact_id).await);
+    stage.advance(Duration::from_secs(31));
+    let spread = async {
+        while !is_out(&stage, &sharer.contact_id).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), spread).await.expect("the job opts the sharer out");
+    assert!(!is_out(&stage, &stranger.contact_id).await);
+    let left = async {
+        while sqlx::query("select from opt_out_spreads").fetch_optional(&mut db).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), left).await.expect("the note goes when all are out");
 }
