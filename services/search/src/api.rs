@@ -22,6 +22,7 @@ use lethe_proto::{
     },
 };
 use lethe_service::{Failure, Peers, id};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{erase::Scope, indexer::Indexer};
@@ -31,6 +32,8 @@ pub(crate) struct Api {
     pub(crate) indexer: Arc<Indexer>,
     pub(crate) peers: Peers,
     pub(crate) outbox: Outbox,
+    /// So many searches that wait look at the database at a time: the connections are the indexer's.
+    pub(crate) looks: Semaphore,
 }
 
 /// The routes of all RPCs.

@@ -24,6 +24,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use lethe_outbox::{Bus, Outbox, consumer, kind, relay};
 use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts, Probe};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub use config::Config;
@@ -111,7 +112,8 @@ where
     }
 
     let probes = vec![db.probe("postgres"), env.nats.probe(), held(leases)];
-    let grpc = api::routes(api::Api { indexer, peers: env.peers, outbox });
+    let looks = Semaphore::new((indexer.config.database.max_connections / 4).max(1) as usize);
+    let grpc = api::routes(api::Api { indexer, peers: env.peers, outbox, looks });
     Parts { name: NAME, grpc, jobs, probes, http: None }
 }
 

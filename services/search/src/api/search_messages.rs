@@ -9,7 +9,7 @@ use lethe_proto::{
 use lethe_service::{CallContext, Failure, Limit, PageKey, id, instant};
 use prost_types::Timestamp;
 use time::OffsetDateTime;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout_at};
 use tonic::Request;
 
 use super::Api;
@@ -128,10 +128,11 @@ async fn wait(api: &Api, context: &CallContext, tenant: TenantId, wait_for: &Wai
     let mut progressed = indexer.progressed();
     loop {
         progressed.borrow_and_update();
+        let Ok(look) = timeout_at(deadline, api.looks.acquire()).await else { return Ok(false) };
         let mut tx = indexer.db.tenant(tenant).await?;
         let progress = store::progress::read(&mut tx, &[contact].into()).await?;
         let is_whole = store::tenants::standing(&mut tx).await?.is_some_and(|(is_done, _)| is_done);
-        drop(tx);
+        drop((tx, look));
         if indexer.is_settled()
             && is_whole
             && progress.get(&contact).is_some_and(|progress| progress.has_reached(wait_for.seq))
