@@ -10,35 +10,39 @@ export CARGO_TARGET_DIR := $(HOME)/.cache/lethe/target
 endif
 endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+PORT ?= 8080
 LETHE := $(TARGET)/debug/lethe
 
-.PHONY: help up demo test conformance bench servers build lint openapi
+.PHONY: help up demo test conformance bench servers claim build lint openapi
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 up: build ## brings what is missing, builds, and runs the whole platform under .lethe/ until Ctrl-C
-	@exec $(LETHE) dev
+	@exec $(LETHE) dev --port $(PORT)
 
 demo: build ## loads two tenants' chats, erases a person and proves it, on a running `make up` or on one of its own
 	@exec $(LETHE) demo $(if $(DATA),--data $(DATA))
 
-test: servers ## all tests, real servers included
+test: servers claim ## all tests, real servers included
 	cargo test --workspace --locked
 
-conformance: servers ## the claims of the mission as tests, and their table
+conformance: servers claim ## the claims of the mission as tests, and their table
 	scripts/conformance
 
-bench: servers ## JOB=accept: accepted messages a second beside pgbench
+bench: servers claim ## JOB=accept: accepted messages a second beside pgbench
 	bench/run $(or $(JOB),accept)
 
 servers: ## PostgreSQL and nats-server, pinned by hash, without root
 	@scripts/servers "$(LETHE_SERVERS)"
 
-build: servers
+claim: # a target directory that another clone has built into takes that clone's sources for ours
+	@scripts/claim-target "$(TARGET)"
+
+build: servers claim
 	cargo build --workspace --bins --locked
 
-lint: ## what CI checks before the tests
+lint: claim ## what CI checks before the tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 

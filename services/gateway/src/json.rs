@@ -190,12 +190,23 @@ impl<'de> Deserialize<'de> for PageLimit {
 
 /// An enum of the protos in JSON's words: `live_chat` for `CHANNEL_LIVE_CHAT`.
 macro_rules! wire_enum {
-    ($(#[$doc:meta])* $name:ident is $proto:path { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+    ($(#[doc = $doc:literal])* $name:ident is $proto:path { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
         pub(crate) enum $name {
             $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+
         }
+        impl utoipa::PartialSchema for $name {
+            // By hand: the derive does not see a name that a macro has put in.
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .enum_values(Some([$($text),+]))
+                    .description(Some(concat!($($doc),*).trim()))
+                    .into()
+            }
+        }
+        impl utoipa::ToSchema for $name {}
         #[allow(dead_code, reason = "some are only read, some only written")]
         impl $name {
             /// As the services have it.
@@ -214,7 +225,7 @@ macro_rules! wire_enum {
                 match word { $($text => Some(Self::$variant),)+ _ => None }
             }
             /// What an error says of it.
-            pub(crate) const WORDS: &'static str = concat!("must be one of" $(, " ", $text)+);
+            pub(crate) const WORDS: &'static str = concat!("must be one of:" $(, " ", $text)+);
         }
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

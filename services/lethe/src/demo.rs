@@ -126,8 +126,9 @@ pub async fn tell(story: &Story) -> anyhow::Result<Leftovers> {
     let kept = keep(folder, &erasure, &certificate, &keys)?;
     say(&lethe_retention::certificate::explain(&statement));
     say(&format!(
-        "kept as {}; check it yourself: lethe verify {} --keys {}",
+        "kept as {}; check it yourself: {} verify {} --keys {}",
         kept.0.display(),
+        std::env::current_exe().map_or("lethe".into(), |path| path.display().to_string()),
         kept.0.display(),
         kept.1.display()
     ));

@@ -13,6 +13,7 @@ use lethe_ambient::{Clock, Entropy};
 use lethe_proto::identity::CreateTenantRequest;
 use lethe_servers::Durability;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 
 pub(crate) use folder::Folder;
 use home::Home;
@@ -97,6 +98,12 @@ fn say(what: &str) {
     eprintln!("lethe: {what}");
 }
 
+fn taken(port: u16) -> String {
+    format!(
+        "port {port} is in use: stop what uses it, or choose another (`make up PORT=8081`, `lethe dev --port 0`)"
+    )
+}
+
 impl Dev {
     /// Starts stores and services. `say` hears of each step.
     ///
@@ -113,22 +120,20 @@ impl Dev {
         } else {
             "starting PostgreSQL, its keystore instance and NATS"
         });
+        let listen = SocketAddr::from(([127, 0, 0, 1], port));
+        // Said before the servers are started; whoever takes it meanwhile is noticed when the gateway listens.
+        TcpListener::bind(listen).await.with_context(|| taken(port))?;
         let stores = Stores::start(&folder, &home, durability).await?;
         let file = folder.path("lethe.toml");
-        home.write_config(&file, &stores, SocketAddr::from(([127, 0, 0, 1], port)), &overrides)?;
+        home.write_config(&file, &stores, listen, &overrides)?;
         let config = config::load(Some(&file))?;
         say("bringing the databases to the newest schema");
         stores.provision(&config, &home).await?;
         migrate::run(&config).await?;
         say("starting the services");
-        let platform = platform::start(config, clock, entropy).await.map_err(|error| {
-            if port_is_taken(&error) {
-                error
-                    .context(format!("port {port} is in use: say `lethe dev --port 0`, or stop what uses it"))
-            } else {
-                error
-            }
-        })?;
+        let platform = platform::start(config, clock, entropy)
+            .await
+            .map_err(|error| if port_is_taken(&error) { error.context(taken(port)) } else { error })?;
         let password = home.owner_password()?;
         tenant::ensure(&platform, TENANT, "Demo GmbH", "Ada Owner", OWNER, &password)
             .await

@@ -26,9 +26,16 @@ pub(in super::super) async fn ms_19_a_restricted_contact_is_kept_but_not_used() 
     // Kept: it can be read, and what the person writes is still stored.
     let contact = tenant.owner.get(&format!("/v1/contacts/{}", talk.contact)).await.ok();
     assert_eq!(contact["restricted"], json!(true));
-    talk.receive("Are you still there?").await.ok();
+    let kept = talk.receive("Are you still there?").await.ok();
     let messages = tenant.owner.get(&format!("/v1/conversations/{}/messages", talk.conversation)).await.ok();
     assert_eq!(messages["messages"].as_array().expect("messages").len(), 2);
+
+    // As it was: who asked for the restriction may need it as evidence (Art. 18(2)).
+    let path = format!("/v1/messages/{}", kept["message_id"].as_str().expect("an id"));
+    let edited = tenant.owner.patch(&path, "\"1\"", json!({"text": "I agree to everything"})).await;
+    assert_eq!(edited.problem(), (409, "CONTACT_RESTRICTED"));
+    assert_eq!(tenant.owner.delete(&path).await.problem(), (409, "CONTACT_RESTRICTED"));
+    assert_eq!(tenant.owner.get(&path).await.ok()["text"], json!("Are you still there?"));
 
     // Lifted, it is used again, by itself.
     tenant.owner.delete(&restriction).await.ok();

@@ -2,7 +2,7 @@
 //! arrive as it was signed, and saved as a file it is what `lethe verify FILE` takes.
 
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use lethe_ids::ErasureId;
 use lethe_proto::retention::{GetCertificateRequest, ListCertificateKeysRequest};
 use tokio::time::Instant;
@@ -23,7 +23,15 @@ const SUBJECT_NONCE: HeaderName = HeaderName::from_static("lethe-subject-nonce")
         headers(("Lethe-Subject-Nonce" = String, description = "Opens the commitment to whose it was. Only in the first answer.")),
         example = json!({"payloadType": "application/vnd.lethe.erasure-certificate.v1+json", "payload": "eyJ…", "signatures": [{"keyid": "…", "sig": "…"}]}))),
     extensions(("x-lethe-rpc" = json!("GetCertificate"))))]
-pub(crate) async fn get_certificate(acting: Acting, Id(erasure): Id<ErasureId>) -> Result<Response, Problem> {
+pub(crate) async fn get_certificate(
+    acting: Acting,
+    method: Method,
+    Id(erasure): Id<ErasureId>,
+) -> Result<Response, Problem> {
+    // The nonce is told once: not to somebody who only wants the headers' size and shape.
+    if method == Method::HEAD {
+        return Err(super::method_not_allowed().await);
+    }
     let request = GetCertificateRequest { erasure_id: erasure.to_string() };
     let answer = acting.retention().get_certificate(request).await?.into_inner();
     let mut response = json_bytes(answer.envelope);

@@ -10,7 +10,7 @@ pub(super) const STYLE: &str = "\
 code,pre{font:14px/1.4 ui-monospace,monospace}pre{overflow:auto;padding:.7rem;border:1px solid #8884;border-radius:6px}\
 h2{margin-top:2.5rem;border-bottom:1px solid #8886}details{margin:.4rem 0;padding:.2rem .6rem;border:1px solid #8884;\
 border-radius:6px}summary{cursor:pointer}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .6rem \
-.2rem 0;vertical-align:top;border-bottom:1px solid #8883}b.m{display:inline-block;min-width:4.5rem}nav a{margin-right:1rem}";
+.2rem 0;vertical-align:top;border-bottom:1px solid #8883}b.m{display:inline-block;min-width:4.5rem}nav a{margin-right:1rem;display:inline-block}";
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 

@@ -352,6 +352,19 @@ async fn an_erasure_is_requested_then_confirmed_and_followed() {
 }
 
 #[tokio::test]
+async fn a_head_does_not_use_up_the_nonce() {
+    let edge = edge().await;
+    edge.behind.answers(
+        "GetCertificate",
+        retention::GetCertificateResponse { envelope: "{}".into(), subject_nonce: "bm9uY2U".to_owned() },
+    );
+    let path = format!("/v1/erasures/{ERASURE}/certificate");
+    assert_eq!(edge.ask(Method::HEAD, &path, "").await.status.as_u16(), 405);
+    assert_eq!(edge.behind.calls().iter().filter(|call| call.rpc == "GetCertificate").count(), 0);
+    assert_eq!(edge.ask(Method::GET, &path, "").await.header("lethe-subject-nonce"), Some("bm9uY2U"));
+}
+
+#[tokio::test]
 async fn a_member_gets_a_one_time_password_once() {
     let edge = edge().await;
     let member = identity::Member {

@@ -120,3 +120,26 @@ async fn living_needs_nothing_and_being_ready_needs_identity() {
     assert_eq!(edge.ask(Method::GET, "/readyz", "").await.problem().2.as_deref(), Some("process"));
     assert_eq!(edge.ask(Method::GET, "/livez", "").await.status, 200);
 }
+
+#[tokio::test]
+async fn the_documents_words_are_the_wires() {
+    fn enums<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(Value::Array(words)) = fields.get("enum") {
+                    into.extend(words.iter().filter_map(Value::as_str));
+                }
+                fields.values().for_each(|field| enums(field, into));
+            }
+            Value::Array(items) => items.iter().for_each(|item| enums(item, into)),
+            _ => {}
+        }
+    }
+    let document: Value = serde_json::from_str(&lethe_gateway::openapi_json()).unwrap();
+    let mut words = Vec::new();
+    enums(&document, &mut words);
+    assert!(words.contains(&"live_chat") && words.contains(&"re_verified") && words.len() > 30, "{words:?}");
+    let odd: Vec<_> =
+        words.iter().filter(|word| word.bytes().any(|b| !(b.is_ascii_lowercase() || b == b'_'))).collect();
+    assert!(odd.is_empty(), "{odd:?}");
+}

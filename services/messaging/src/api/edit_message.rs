@@ -58,7 +58,10 @@ async fn edit(
     let sealed = seal::seal_text(&sealer, message, version, text.expose());
 
     let mut tx = state.tx(call.tenant).await?;
-    head::lock(&mut tx, row.contact()).await?.ok_or(Error::NotFound("message"))?;
+    let head = head::lock(&mut tx, row.contact()).await?.ok_or(Error::NotFound("message"))?;
+    if head.restriction != 0 {
+        return Err(Error::Restricted);
+    }
     if message::state(&mut tx, message).await?.is_none_or(|(now, _)| now != row.version) {
         return Ok(None);
     }

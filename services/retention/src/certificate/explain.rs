@@ -149,7 +149,9 @@ fn sentence(code: &str) -> Option<&'static str> {
             "Old pages, logs and backups of the key store may hold wrapped keys and keyed hashes of addresses. The date \
              holds if the operator has by then rotated the epoch's key, deleted it, and let those backups expire."
         }
-        "TOMBSTONES_SET" => "Each destroyed key is marked, so that it is never made again.",
+        "TOMBSTONES_SET" => {
+            "Looked for were destroyed keys without a mark: each has one, so that none is ever made again."
+        }
         "OLD_PAGES_POSTGRES" | "OLD_PAGES_DATABASE" => {
             "Old pages, logs and backups of the database hold sealed rows, random ids and keyed hashes. The outbox and the \
              bus name random ids for 72 hours, events that could not be delivered until an operator deals with them."
