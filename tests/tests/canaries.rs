@@ -47,6 +47,9 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
     });
     let contact = tenant.owner.create("/v1/contacts", &platform.nonce(), profile).await.ok();
     let contact = contact["contact_id"].as_str().expect("an id").to_owned();
+    let consent = json!({"act": "given", "purpose": "marketing", "source": "widget"});
+    let consents = format!("/v1/contacts/{contact}/consents");
+    tenant.owner.create(&consents, &platform.nonce(), consent).await.ok();
     let opened = json!({"contact_id": contact, "channel": "email"});
     let conversation = tenant.owner.create("/v1/conversations", &platform.nonce(), opened).await.ok();
     let conversation = conversation["conversation_id"].as_str().expect("an id").to_owned();

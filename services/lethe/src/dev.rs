@@ -170,10 +170,10 @@ impl Dev {
         format!(
             "Lethe is ready at {url}\n\
              \n  tenant {tenant}   owner {email}   password {password}\n\
-             \n  the API, to read and try: {url}/docs\n\
+             \n  the API, to read: {url}/docs\n\
              \nTry:\n\
              \n  TOKEN=$(curl -s {url}/v1/sessions -H 'content-type: application/json' -d '{{\"tenant\":\"{tenant}\",\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')\n\
-             \n  curl -s {url}/v1/contacts -H \"authorization: Bearer $TOKEN\" -H \"idempotency-key: try-1\" -H 'content-type: application/json' -d '{{\"name\":\"Maud Ellingham\",\"email\":\"maud@example.org\"}}'\n\
+             \n  curl -s {url}/v1/contacts -H \"authorization: Bearer $TOKEN\" -H \"idempotency-key: try-$(date +%s)\" -H 'content-type: application/json' -d '{{\"name\":\"Maud Ellingham\",\"email\":\"maud@example.org\"}}'\n\
              \n  curl -s {url}/v1/contacts/look-up -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' -d '{{\"email\":\"maud@example.org\"}}'\n\
              \n`make demo` in another terminal tells the whole story. Ctrl-C stops everything; `make up` finds its data again.\n"
         )

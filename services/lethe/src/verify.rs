@@ -1,6 +1,10 @@
 //! `lethe verify FILE`: a certificate checked by anyone, offline, with the published keys.
 
-use std::{fs, process::ExitCode};
+use std::{
+    fs,
+    io::{self, ErrorKind, Write},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use lethe_retention::certificate;
@@ -8,7 +12,6 @@ use lethe_retention::certificate;
 use crate::cli;
 
 /// Says in plain words what the certificate attests and what lingers until when; exit code 1 when it does not hold.
-#[allow(clippy::print_stdout, reason = "the answer goes to standard output")]
 pub(crate) fn run(options: &cli::Verify) -> anyhow::Result<ExitCode> {
     let envelope =
         fs::read(&options.file).with_context(|| format!("cannot read {}", options.file.display()))?;
@@ -20,12 +23,20 @@ pub(crate) fn run(options: &cli::Verify) -> anyhow::Result<ExitCode> {
     })?;
     match certificate::verify(&envelope, &keys) {
         Ok(statement) => {
-            println!("{}", certificate::explain(&statement));
+            say(&certificate::explain(&statement))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            println!("This certificate does not hold: {error}");
+            say(&format!("This certificate does not hold: {error}"))?;
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// To standard output; a reader who has seen enough (`| head`) is no error.
+fn say(text: &str) -> io::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
