@@ -2,10 +2,12 @@
 //!
 //! Three ways to fail: what the handler stands on is away, then the batch waits in hand and nothing is counted; a try
 //! failed, then the message comes again later; it will never work, then it is a dead letter at once. The server is told
-//! to deliver without end and we count ourselves, so that a message is given up only when its dead letter is written.
+//! to deliver without end and we count ourselves (`tries`), so that a message is given up only when its dead letter is
+//! written, and no outage counts, however often the process was restarted in it.
 
 mod deliver;
 mod pull;
+mod tries;
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
@@ -49,7 +51,7 @@ pub struct ConsumerConfig {
     pub max_in_hand: u32,
     /// After so long without a sign of life of ours the server delivers again.
     pub ack_wait_ms: u64,
-    /// Deliveries after which an event is a dead letter.
+    /// Tries after which an event is a dead letter. A delivery that met an outage is none.
     pub max_deliver: u32,
     /// How long the handler may take over one batch.
     pub handle_timeout_ms: u64,

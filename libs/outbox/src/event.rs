@@ -41,7 +41,7 @@ pub struct Notification {
     pub payload: Bytes,
     /// When it was put.
     pub at: OffsetDateTime,
-    /// Which delivery this is, from 1.
+    /// Which try this is, from 1. A delivery that met an outage is none.
     pub attempt: u32,
     /// The producer's span, where it was traced.
     pub trace: Option<Trace>,

@@ -1,7 +1,7 @@
 //! What a service says happened, and how the others hear of it (the design's section 4).
 //!
-//! Owns the tables `outbox`, `outbox_slots`, `outbox_relays`, `stream_positions`, `dead_letters`, `inbox` and
-//! `incarnation` in each service's database, and one stream an area on the bus. PostgreSQL is the record: the bus may
+//! Owns the tables `outbox`, `outbox_slots`, `outbox_relays`, `stream_positions`, `dead_letters`, `inbox`,
+//! `tries` and `incarnation` in each service's database, and one stream an area on the bus. PostgreSQL is the record: the bus may
 //! be wiped at any moment and is filled again from the outbox.
 //!
 //! The surprising thing: events are notifications. They carry ids and a version, never content; a consumer reads the
@@ -37,5 +37,6 @@ pub fn migrations() -> Vec<Migration> {
     vec![
         own(2, "outbox", include_str!("../migrations/0002_outbox.sql")),
         own(5, "dead_letters", include_str!("../migrations/0005_dead_letters.sql")),
+        own(6, "tries", include_str!("../migrations/0006_tries.sql")),
     ]
 }

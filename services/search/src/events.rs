@@ -20,6 +20,8 @@ pub(crate) const KINDS: [&str; 3] =
     [kind::MESSAGE_CHANGED, kind::CONVERSATION_CHANGED, kind::CONTACT_CHANGED];
 /// The durable consumer.
 pub(crate) const CONSUMER: &str = "search-index";
+/// Messages of a conversation that are read again in one turn.
+const PAGE: usize = 200;
 /// Tenants that are worked on side by side: as many as there are shards.
 const AT_ONCE: usize = 8;
 
@@ -147,12 +149,18 @@ fn read(notification: &Notification) -> Option<Change> {
 /// Puts the index right in everything that these events of one tenant name.
 async fn index(indexer: &Indexer, tenant: TenantId, events: &[Change]) -> Result<(), Error> {
     indexer.greet(tenant).await?;
+    let mut withheld = BTreeSet::new();
+    for event in events {
+        if let What::Conversation(conversation) = event.what
+            && reindex(indexer, tenant, conversation).await?
+        {
+            withheld.insert(event.contact);
+        }
+    }
     let turn = indexer.turn(tenant).await?;
     let contacts: BTreeSet<ContactId> = events.iter().map(|event| event.contact).collect();
     let mut progress = turn.progress(&contacts).await?;
-    let mut changes = Changes::default();
 
-    // Messages named, and those of conversations named that are in the index: their assignee may be another one now.
     let mut named: BTreeMap<MessageId, (ContactId, Version)> = BTreeMap::new();
     let mut changed_contacts = BTreeSet::new();
     for event in events {
@@ -162,21 +170,20 @@ async fn index(indexer: &Indexer, tenant: TenantId, events: &[Change]) -> Result
                 let known = named.entry(message).or_insert((event.contact, event.version));
                 known.1 = known.1.max(event.version);
             }
-            What::Conversation(conversation) => {
-                for message in indexer.engine.conversation(tenant, conversation).await? {
-                    named.entry(message).or_insert((event.contact, Version::UNKNOWN));
-                }
-            }
+            What::Conversation(_) => {}
         }
     }
     let ids: Vec<MessageId> = named.keys().copied().collect();
     let batch = indexer.source.by_ids(tenant, &ids).await?;
-    changes.puts = batch.documents;
+    let mut changes = Changes { puts: batch.documents, ..Changes::default() };
     for message in batch.absent {
         if let Some((contact, version)) = named.get(&message) {
             changes.removes.insert(message, *version);
-            progress.entry(*contact).or_default().withheld = true;
+            withheld.insert(*contact);
         }
+    }
+    for contact in withheld {
+        progress.entry(contact).or_default().withheld = true;
     }
 
     // A contact that was restricted has no messages to index; one that is so no more has them again.
@@ -195,4 +202,19 @@ async fn index(indexer: &Indexer, tenant: TenantId, events: &[Change]) -> Result
     changes.progress = progress;
     turn.write(changes).await?;
     Ok(())
+}
+
+/// Reads again what the index has of a conversation: its assignee may be another one now. A page at a time, each in a
+/// turn of its own, so that a long conversation neither fills the memory nor keeps its neighbours waiting. Answers whether
+/// a message was withheld.
+async fn reindex(indexer: &Indexer, tenant: TenantId, conversation: ConversationId) -> Result<bool, Error> {
+    let mut any_absent = false;
+    for page in indexer.engine.conversation(tenant, conversation).await?.chunks(PAGE) {
+        let turn = indexer.turn(tenant).await?;
+        let batch = indexer.source.by_ids(tenant, page).await?;
+        any_absent |= !batch.absent.is_empty();
+        let removes = batch.absent.into_iter().map(|message| (message, Version::UNKNOWN)).collect();
+        turn.write(Changes { puts: batch.documents, removes, ..Changes::default() }).await?;
+    }
+    Ok(any_absent)
 }

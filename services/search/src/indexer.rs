@@ -1,6 +1,7 @@
 //! The one way into the index. Writes of a shard take turns: in a [`Turn`] messaging is read, the fences are checked, the
 //! engine is written, and the fences are checked again; what was fenced meanwhile is undone before anybody is told
-//! that it is done. A turn needs the shard's lease, whose token goes along with each write.
+//! that it is done. A turn needs the shard's lease, whose token goes along with each write. A write that nobody waits for
+//! any more goes to its end, and its turn with it.
 //!
 //! A fence that is committed waits for one turn of its shard: then no writer is under way that has not met it.
 
@@ -15,9 +16,9 @@ use std::{
     },
 };
 
-use lethe_ambient::{Clock, Entropy};
+use lethe_ambient::{Clock, Entropy, Tasks};
 use lethe_ids::TenantId;
-use lethe_service::{Database, Peers};
+use lethe_service::{Database, Env};
 use tokio::sync::{Notify, watch};
 
 use crate::{config::Config, engine::Engine, error::Error, leases::Leases, store};
@@ -33,8 +34,10 @@ pub(crate) struct Indexer {
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     pub(crate) config: Config,
+    /// Where writes go to their end.
+    tasks: Tasks,
     /// One for each shard: held for the length of a turn.
-    gates: Vec<tokio::sync::Mutex<()>>,
+    gates: Vec<Arc<tokio::sync::Mutex<()>>>,
     /// Tenants that are noted in the database.
     known: Mutex<HashSet<TenantId>>,
     /// Counts the commits of progress, for those who wait for one.
@@ -50,21 +53,20 @@ impl Indexer {
         db: Database,
         engine: Arc<dyn Engine>,
         leases: Leases,
-        peers: Peers,
-        clock: Clock,
-        entropy: Entropy,
+        env: &Env,
         config: Config,
     ) -> Self {
-        let gates = (0..engine.shards()).map(|_| tokio::sync::Mutex::default()).collect();
-        let source = Source::new(peers, entropy.clone(), config.messaging_timeout());
+        let gates = (0..engine.shards()).map(|_| Arc::default()).collect();
+        let source = Source::new(env.peers.clone(), env.entropy.clone(), config.messaging_timeout());
         Self {
             db,
             engine,
             leases,
             source,
-            clock,
-            entropy,
+            clock: env.clock.clone(),
+            entropy: env.entropy.clone(),
             config,
+            tasks: env.tasks.clone(),
             gates,
             known: Mutex::default(),
             progressed: watch::Sender::new(0),
@@ -79,9 +81,9 @@ impl Indexer {
     /// [`Error::ShardElsewhere`] without the shard's lease.
     pub(crate) async fn turn(&self, tenant: TenantId) -> Result<Turn<'_>, Error> {
         let shard = self.engine.shard(tenant);
-        let gate = self.gates[usize::from(shard)].lock().await;
+        let gate = self.gates[usize::from(shard)].clone().lock_owned().await;
         let token = self.leases.token(shard).ok_or(Error::ShardElsewhere)?;
-        Ok(Turn::new(self, tenant, shard, token, gate))
+        Ok(Turn::new(self, tenant, shard, token, Arc::new(gate)))
     }
 
     /// Removes the bytes of what is deleted in a shard, between two turns.

@@ -85,17 +85,8 @@ where
     F: Future<Output = Result<(), EngineError>> + Send,
 {
     let leases = Leases::new(db.clone(), index, engine.shards(), config.lease());
-    let (clock, entropy) = (env.clock.clone(), env.entropy.clone());
-    let indexer = Arc::new(Indexer::new(
-        db.clone(),
-        engine.clone(),
-        leases.clone(),
-        env.peers.clone(),
-        clock.clone(),
-        entropy.clone(),
-        config.clone(),
-    ));
-    let outbox = Outbox::new(kind::SEARCH_AUDIT_RECORDED, clock, entropy);
+    let indexer = Arc::new(Indexer::new(db.clone(), engine.clone(), leases.clone(), &env, config.clone()));
+    let outbox = Outbox::new(kind::SEARCH_AUDIT_RECORDED, env.clock.clone(), env.entropy.clone());
     let bus = Bus::new(&db, &env);
     let seconds = Duration::from_secs;
 

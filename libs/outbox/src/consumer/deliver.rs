@@ -15,7 +15,7 @@ use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{Consume, ConsumeError, ConsumerConfig, pull::Pull};
+use super::{Consume, ConsumeError, ConsumerConfig, pull::Pull, tries};
 use crate::{Bus, Malformed, Notification, dead_letters, ensure_stream};
 
 /// The handler answered for fewer events than it was handed.
@@ -24,7 +24,7 @@ pub(crate) const NO_ANSWER: &str = "NO_ANSWER";
 const PANICKED: &str = "PANICKED";
 /// The handler took longer than it may.
 const TIMED_OUT: &str = "TIMED_OUT";
-/// It was delivered so often without an answer: it may have killed us each time.
+/// It was begun with so often without an outcome: it may have killed us each time.
 const EXHAUSTED: &str = "DELIVERIES_EXHAUSTED";
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -61,6 +61,8 @@ impl Meters {
 struct InHand {
     message: Message,
     notification: Notification,
+    /// It was delivered before: its tries are counted in the database.
+    came_again: bool,
 }
 
 impl<H: Consume> Delivery<H> {
@@ -121,10 +123,10 @@ impl<H: Consume> Delivery<H> {
         let mut batch = Vec::with_capacity(messages.len());
         for message in messages {
             match self.read(&message) {
-                Ok(notification) if notification.attempt > self.config.max_deliver => {
-                    self.give_up(&InHand { message, notification }, EXHAUSTED).await;
+                Ok(notification) => {
+                    let came_again = notification.attempt > 1;
+                    batch.push(InHand { message, notification, came_again });
                 }
-                Ok(notification) => batch.push(InHand { message, notification }),
                 Err(error) => {
                     // Nothing of ours looks like this, and there is no tenant to keep it for.
                     tracing::error!(consumer = self.name, area = self.area, %error, "an event is malformed");
@@ -132,10 +134,13 @@ impl<H: Consume> Delivery<H> {
                 }
             }
         }
+        let batch = self.begin(batch).await;
         if batch.is_empty() {
             return;
         }
         let outcomes = self.outcomes(&batch).await;
+        let over = batch.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
+        self.forget(over.map(|(event, _)| event)).await;
         for (event, outcome) in batch.iter().zip(outcomes) {
             match outcome {
                 Ok(()) => {
@@ -158,6 +163,52 @@ impl<H: Consume> Delivery<H> {
         }
     }
 
+    /// Counts a try of what was delivered before and gives up what was tried too often; the rest goes on. Waits as long as
+    /// the count cannot be kept: then nothing else could be either.
+    async fn begin(&self, mut batch: Vec<InHand>) -> Vec<InHand> {
+        let again: Vec<_> = batch.iter().filter(|event| event.came_again).map(|e| &e.notification).collect();
+        if again.is_empty() {
+            return batch;
+        }
+        let mut failures = 0_u32;
+        let tries = loop {
+            match self.patiently(&batch, tries::begin(&self.bus.db, self.name, &again)).await {
+                Ok(tries) => break tries,
+                Err(error) => {
+                    if failures == 0 {
+                        tracing::warn!(consumer = self.name, events = batch.len(), %error, "a batch waits for its database");
+                    }
+                    failures = failures.saturating_add(1);
+                    self.patiently(&batch, self.bus.tasks.rest(pause(failures))).await;
+                    if self.bus.tasks.is_stopping() {
+                        for event in &batch {
+                            answer(&event.message, AckKind::Nak(None)).await;
+                        }
+                        return Vec::new();
+                    }
+                }
+            }
+        };
+        for event in batch.iter_mut().filter(|event| event.came_again) {
+            event.notification.attempt = tries.get(&event.notification.event_id).copied().unwrap_or(1);
+        }
+        let most = self.config.max_deliver;
+        let (left, exhausted): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|event| event.notification.attempt <= most);
+        for event in &exhausted {
+            self.give_up(event, EXHAUSTED).await;
+        }
+        left
+    }
+
+    /// The tries of events that are over. What cannot be forgotten now is swept later.
+    async fn forget(&self, events: impl Iterator<Item = &InHand>) {
+        let over: Vec<_> = events.filter(|event| event.came_again).map(|event| &event.notification).collect();
+        if let Err(error) = tries::forget(&self.bus.db, self.name, &over).await {
+            tracing::debug!(%error, "tries were not forgotten");
+        }
+    }
+
     fn read(&self, message: &Message) -> Result<Notification, Malformed> {
         let delivered = message.info().map_or(1, |info| info.delivered);
         let attempt = u32::try_from(delivered.max(1)).unwrap_or(u32::MAX);
@@ -170,15 +221,21 @@ impl<H: Consume> Delivery<H> {
     /// that it is in good hands.
     async fn outcomes(&self, batch: &[InHand]) -> Vec<Result<(), ConsumeError>> {
         let mut outcomes = self.patiently(batch, self.handle(batch)).await;
-        let mut failures = 0_u32;
+        let (mut failures, mut is_forgiven) = (0_u32, false);
         while outcomes.iter().any(is_unavailable) && !self.bus.tasks.is_stopping() {
             if failures == 0 {
                 tracing::warn!(consumer = self.name, events = batch.len(), "a batch waits for what is away");
             }
             failures = failures.saturating_add(1);
-            self.patiently(batch, self.bus.tasks.rest(pause(failures))).await;
             let again: Vec<usize> = (0..batch.len()).filter(|&i| is_unavailable(&outcomes[i])).collect();
             let events: Vec<&InHand> = again.iter().map(|&i| &batch[i]).collect();
+            if !is_forgiven {
+                // Before the wait: whoever ends the process meanwhile must not have it counted.
+                let notifications: Vec<_> = events.iter().map(|event| &event.notification).collect();
+                let forgiven = tries::forgive(&self.bus.db, self.name, &notifications);
+                is_forgiven = self.patiently(batch, forgiven).await.is_ok();
+            }
+            self.patiently(batch, self.bus.tasks.rest(pause(failures))).await;
             for (i, outcome) in again.iter().zip(self.patiently(batch, self.handle_some(&events)).await) {
                 outcomes[*i] = outcome;
             }
@@ -247,6 +304,7 @@ impl<H: Consume> Delivery<H> {
         let kind = match dead_letters::bury(&self.bus, self.name, &event.notification, reason).await {
             Ok(()) => {
                 self.meters.dead.add(1, &self.meters.whose);
+                self.forget(std::iter::once(event)).await;
                 tracing::error!(parent: &event.notification.span, consumer = self.name, reason, event_id = %event.notification.event_id, "an event is a dead letter");
                 AckKind::Term
             }

@@ -1,4 +1,4 @@
-//! Keeping the tables: partitions are made ahead and dropped after 72 hours, the inbox forgets after a week. Goes by
+//! Keeping the tables: partitions are made ahead and dropped after 72 hours, the inbox and the tries are forgotten after a week. Goes by
 //! PostgreSQL's clock, which stamped the rows. What is not published is never dropped, however old.
 
 use std::time::Duration;
@@ -54,5 +54,14 @@ async fn keep(bus: &Bus) -> Result<Progress, sqlx::Error> {
     .await?
     .rows_affected();
     let forgotten = sweep_inbox(&bus.db, SWEEP).await?;
-    Ok(if stray.max(forgotten) >= u64::from(SWEEP) { Progress::More } else { Progress::Idle })
+    // An event that is over forgot its tries itself, unless the process ended in between.
+    let tries = sqlx::query(
+        "delete from tries where (tenant_id, consumer, event_id) in (
+             select tenant_id, consumer, event_id from tries where begun_at < now() - interval '7 days' limit $1)",
+    )
+    .bind(i64::from(SWEEP))
+    .execute(pool)
+    .await?
+    .rows_affected();
+    Ok(if stray.max(forgotten).max(tries) >= u64::from(SWEEP) { Progress::More } else { Progress::Idle })
 }

@@ -114,6 +114,77 @@ async fn while_a_store_is_away_no_delivery_is_counted() {
 }
 
 #[tokio::test]
+async fn restarts_while_a_store_is_away_make_no_dead_letter() {
+    let rig = Rig::new().await;
+    rig.put(1, 3).await;
+    rig.relay();
+    let choosy = Choosy::new(2, || ConsumeError::Unavailable(anyhow!("another service is away")));
+    let tries = || choosy.tries.load(Ordering::SeqCst);
+    // More often than max_deliver, some stopped and some killed.
+    for restart in 0..8 {
+        let before = tries();
+        let (tasks, process) = rig.mortal_consumer("test-choosy", &choosy);
+        // The second look is after the outage was noted.
+        until("it was tried in vain", async || tries() >= before + 2).await;
+        if restart % 2 == 0 {
+            tasks.shut_down(std::time::Duration::ZERO).await;
+            process.ended().await;
+        } else {
+            process.kill();
+        }
+    }
+    choosy.cured.store(true, Ordering::SeqCst);
+    rig.consume("test-choosy", &choosy);
+    choosy.ledger.has(3).await;
+    assert!(dead_letters(&rig.bus.db, 10).await.unwrap().is_empty());
+    let left = async || counted(&rig, "tries").await;
+    until("what is over is forgotten", async || left().await == 0).await;
+    rig.stop().await;
+}
+
+async fn counted(rig: &Rig, table: &'static str) -> i64 {
+    let mut superuser = rig.superuser().await;
+    let statement = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+    sqlx::query_scalar(statement).fetch_one(&mut superuser).await.unwrap()
+}
+
+/// Does not come back from one event, as if it had taken the process with it.
+struct Deadly {
+    poison: u64,
+    tries: AtomicU32,
+}
+
+impl Consume for Deadly {
+    async fn consume(&self, batch: Vec<Notification>) -> Vec<Result<(), ConsumeError>> {
+        if batch.iter().any(|event| seq_of(event) == self.poison) {
+            self.tries.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+        batch.iter().map(|_| Ok(())).collect()
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_kills_its_process_each_time_is_given_up() {
+    let rig = Rig::new().await;
+    rig.put(1, 1).await;
+    rig.relay();
+    let deadly = Arc::new(Deadly { poison: 1, tries: AtomicU32::new(0) });
+    for death in 1..=4 {
+        let (_, process) = rig.mortal_consumer("test-deadly", &deadly);
+        until("it is tried", async || deadly.tries.load(Ordering::SeqCst) == death).await;
+        process.kill();
+    }
+    let (tasks, process) = rig.mortal_consumer("test-deadly", &deadly);
+    until("it is buried", async || dead_letters(&rig.bus.db, 10).await.unwrap().len() == 1).await;
+    assert_eq!(dead_letters(&rig.bus.db, 10).await.unwrap()[0].reason, "DELIVERIES_EXHAUSTED");
+    assert_eq!(deadly.tries.load(Ordering::SeqCst), 4, "max_deliver");
+    tasks.shut_down(std::time::Duration::ZERO).await;
+    process.ended().await;
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_handler_that_panics_buries_only_the_guilty_event() {
     let rig = Rig::new().await;
     rig.put(1, 50).await;

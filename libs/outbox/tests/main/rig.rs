@@ -72,8 +72,33 @@ impl Rig {
     }
 
     pub(crate) fn consume<H: Consume>(&self, name: &'static str, handler: &Arc<H>) {
-        let config = ConsumerConfig { backoff_ms: vec![50], max_deliver: 4, ..ConsumerConfig::default() };
-        self.run(consumer(&self.bus, name, &[kind::MESSAGE_CHANGED], handler.clone(), config));
+        self.run(consumer(
+            &self.bus,
+            name,
+            &[kind::MESSAGE_CHANGED],
+            handler.clone(),
+            Self::consumer_config(),
+        ));
+    }
+
+    fn consumer_config() -> ConsumerConfig {
+        ConsumerConfig { backoff_ms: vec![50], max_deliver: 4, ..ConsumerConfig::default() }
+    }
+
+    /// A consumer in a process of its own, which can be asked to stop, or killed.
+    pub(crate) fn mortal_consumer<H: Consume>(
+        &self,
+        name: &'static str,
+        handler: &Arc<H>,
+    ) -> (Tasks, Mortal) {
+        let tasks = Tasks::new();
+        let bus = Bus { tasks: tasks.clone(), ..self.bus.clone() };
+        // What was in the hands of one who was killed comes again soon.
+        let config = ConsumerConfig { ack_wait_ms: 300, ..Self::consumer_config() };
+        let jobs = consumer(&bus, name, &[kind::MESSAGE_CHANGED], handler.clone(), config);
+        #[allow(clippy::disallowed_methods, reason = "only a bare task can be aborted")]
+        let mortal = Mortal(jobs.into_iter().map(|job| tokio::spawn(job.run)).collect());
+        (tasks, mortal)
     }
 
     /// Commits `count` events, each about an aggregate of its own, with sequences from `first`.
@@ -132,6 +157,13 @@ impl Rig {
 pub(crate) struct Mortal(Vec<tokio::task::JoinHandle<()>>);
 
 impl Mortal {
+    /// Waits until its jobs have ended by themselves.
+    pub(crate) async fn ended(self) {
+        for job in self.0 {
+            job.await.unwrap();
+        }
+    }
+
     pub(crate) fn kill(self) {
         for job in self.0 {
             job.abort();

@@ -1,9 +1,12 @@
 //! A turn at a shard.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use lethe_ids::{ContactId, MessageId, TenantId};
-use tokio::sync::MutexGuard;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::Indexer;
 use crate::{
@@ -32,7 +35,7 @@ pub(crate) struct Turn<'a> {
     tenant: TenantId,
     shard: u16,
     token: FencingToken,
-    _gate: MutexGuard<'a, ()>,
+    gate: Arc<OwnedMutexGuard<()>>,
 }
 
 impl<'a> Turn<'a> {
@@ -41,9 +44,23 @@ impl<'a> Turn<'a> {
         tenant: TenantId,
         shard: u16,
         token: FencingToken,
-        gate: MutexGuard<'a, ()>,
+        gate: Arc<OwnedMutexGuard<()>>,
     ) -> Self {
-        Self { indexer, tenant, shard, token, _gate: gate }
+        Self { indexer, tenant, shard, token, gate }
+    }
+
+    /// Hands writes to the engine. They go to their end and hold the shard as long, whoever stops waiting for them: what
+    /// was left behind could come after a fence.
+    async fn put_in(&self, writes: Vec<Write>) -> Result<Written, EngineError> {
+        let (engine, gate) = (self.indexer.engine.clone(), self.gate.clone());
+        let (token, tenant) = (self.token, self.tenant);
+        let (done, outcome) = oneshot::channel();
+        self.indexer.tasks.spawn("write_index", async move {
+            let written = engine.write(token, tenant, writes).await;
+            // Nobody may be waiting any more.
+            drop((done.send(written), gate));
+        });
+        outcome.await.unwrap_or_else(|_| Err(EngineError::Failed("a write was dropped".to_owned())))
     }
 
     /// Check, write, check again, undo. When it returns, all is visible and the progress is committed.
@@ -59,7 +76,7 @@ impl<'a> Turn<'a> {
         writes.extend(changes.removes.into_iter().map(|(message, version)| Write::Remove(message, version)));
         let mut written = Written::default();
         if !writes.is_empty() {
-            written = engine.write(self.token, self.tenant, writes).await?;
+            written = self.put_in(writes).await?;
         }
         for contact in &changes.gone {
             self.remove_contact(*contact).await?;
@@ -99,16 +116,15 @@ impl<'a> Turn<'a> {
         if engine.documents(self.tenant, Some(contact)).await?.is_empty() {
             return Ok(false);
         }
-        engine.write(self.token, self.tenant, vec![Write::RemoveContact(contact)]).await?;
+        self.put_in(vec![Write::RemoveContact(contact)]).await?;
         engine.refresh(self.tenant).await?;
         Ok(true)
     }
 
     /// Deletes all documents of the tenant.
     pub(crate) async fn remove_tenant(&self) -> Result<(), Error> {
-        let engine = &self.indexer.engine;
-        engine.write(self.token, self.tenant, vec![Write::RemoveTenant]).await?;
-        Ok(engine.refresh(self.tenant).await?)
+        self.put_in(vec![Write::RemoveTenant]).await?;
+        Ok(self.indexer.engine.refresh(self.tenant).await?)
     }
 
     /// Removes the bytes of what is deleted.

@@ -1,12 +1,19 @@
 //! The participant of an erasure: counted, fenced against every writer, purged, verified by other code.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::future::{BoxFuture, FutureExt};
+use lethe_ambient::Tasks;
 use lethe_ids::{ContactId, ConversationId, ErasureId, MessageId, ScopeId, TenantId};
-use lethe_search::engine::{
-    Engine, EngineError, Expunged, FencingToken, Hit, Scanned, Search, Wanted, Write, Written,
-    tantivy::TantivyEngine,
+use lethe_search::{
+    Config,
+    engine::{
+        Engine, EngineError, Expunged, FencingToken, Hit, Scanned, Search, Wanted, Write, Written,
+        tantivy::TantivyEngine,
+    },
 };
 use lethe_service::Database;
 use lethe_testkit::Databases;
@@ -83,20 +90,52 @@ async fn an_erasure_leaves_no_byte_and_says_what_it_looked_for() {
     stage.stop().await;
 }
 
-/// An engine that lets a test in between a writer's two looks at the fences.
+/// An engine that lets a test in between a writer's two looks at the fences. As in the real one, a write that has begun
+/// goes on when nobody waits for it any more.
 struct Between {
     inner: TantivyEngine,
     db: Database,
+    gap: Arc<Gap>,
+}
+
+struct Gap {
     /// Puts up a fence of this contact before the write.
     fence: Mutex<Option<ContactId>>,
+    /// The most that was written at once.
+    largest: Mutex<usize>,
     /// Writes wait for a permit.
     gate: Semaphore,
     waiting: Mutex<usize>,
+    /// The writes under way.
+    tasks: Tasks,
 }
 
 impl Between {
     fn new(inner: TantivyEngine, db: Database, permits: usize) -> Self {
-        Self { inner, db, fence: Mutex::default(), gate: Semaphore::new(permits), waiting: Mutex::default() }
+        let gate = Semaphore::new(permits);
+        let (fence, largest, waiting) = <_>::default();
+        let gap = Gap { fence, largest, gate, waiting, tasks: Tasks::new() };
+        Self { inner, db, gap: Arc::new(gap) }
+    }
+}
+
+impl Gap {
+    async fn pass(&self, db: &Database, tenant: TenantId) {
+        *self.waiting.lock().unwrap() += 1;
+        self.gate.acquire().await.unwrap().forget();
+        let contact = self.fence.lock().unwrap().take();
+        if let Some(contact) = contact {
+            let mut tx = db.tenant(tenant).await.unwrap();
+            sqlx::query("insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at) values ($1, $2, $3, $4, now())")
+                .bind(tenant.uuid())
+                .bind(ScopeId::new(fresh()).uuid())
+                .bind(ErasureId::new(fresh()).uuid())
+                .bind(contact.uuid())
+                .execute(&mut *tx)
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        }
     }
 }
 
@@ -113,25 +152,17 @@ impl Engine for Between {
         tenant: TenantId,
         writes: Vec<Write>,
     ) -> BoxFuture<'_, Result<Written, EngineError>> {
-        async move {
-            *self.waiting.lock().unwrap() += 1;
-            self.gate.acquire().await.unwrap().forget();
-            let contact = self.fence.lock().unwrap().take();
-            if let Some(contact) = contact {
-                let mut tx = self.db.tenant(tenant).await.unwrap();
-                sqlx::query("insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at) values ($1, $2, $3, $4, now())")
-                    .bind(tenant.uuid())
-                    .bind(ScopeId::new(fresh()).uuid())
-                    .bind(ErasureId::new(fresh()).uuid())
-                    .bind(contact.uuid())
-                    .execute(&mut *tx)
-                    .await
-                    .unwrap();
-                tx.commit().await.unwrap();
-            }
-            self.inner.write(token, tenant, writes).await
+        let (inner, db, gap) = (self.inner.clone(), self.db.clone(), self.gap.clone());
+        {
+            let mut largest = gap.largest.lock().unwrap();
+            *largest = writes.len().max(*largest);
         }
-        .boxed()
+        let (done, written) = tokio::sync::oneshot::channel();
+        self.gap.tasks.spawn("write", async move {
+            gap.pass(&db, tenant).await;
+            drop(done.send(inner.write(token, tenant, writes).await));
+        });
+        async move { written.await.unwrap() }.boxed()
     }
     fn refresh(&self, tenant: TenantId) -> BoxFuture<'_, Result<(), EngineError>> {
         self.inner.refresh(tenant)
@@ -169,14 +200,14 @@ const PLENTY: usize = 1_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_between_a_writers_two_looks_undoes_the_write() {
     let folder = tempfile::tempdir().unwrap();
-    let (stage, engine) = Stage::on(folder.path(), |inner, db| Between::new(inner, db, PLENTY)).await;
+    let (stage, engine) = Stage::on(folder.path(), |_| {}, |inner, db| Between::new(inner, db, PLENTY)).await;
     let (place, other) = (stage.place(), stage.place());
     let other = crate::messaging::Place { tenant: place.tenant, ..other };
-    *engine.fence.lock().unwrap() = Some(place.contact);
+    *engine.gap.fence.lock().unwrap() = Some(place.contact);
     stage.messaging.say(place, "numbat raced").await;
     let (_, seq) = stage.messaging.say(other, "behind").await;
     stage.search(other, "behind", seq).await;
-    assert!(engine.fence.lock().unwrap().is_none(), "the race was run");
+    assert!(engine.gap.fence.lock().unwrap().is_none(), "the race was run");
     assert_eq!(engine.documents(place.tenant, Some(place.contact)).await.unwrap(), []);
     assert_eq!(lies_about(folder.path(), "numbat"), (false, false));
     let mut superuser = Databases::superuser(&stage.config.database).await;
@@ -192,10 +223,10 @@ async fn a_fence_between_a_writers_two_looks_undoes_the_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_waits_for_the_writers_that_did_not_meet_it() {
     let folder = tempfile::tempdir().unwrap();
-    let (stage, engine) = Stage::on(folder.path(), |inner, db| Between::new(inner, db, 0)).await;
+    let (stage, engine) = Stage::on(folder.path(), |_| {}, |inner, db| Between::new(inner, db, 0)).await;
     let place = stage.place();
     stage.messaging.say(place, "numbat in flight").await;
-    until("a writer under way", || async { *engine.waiting.lock().unwrap() > 0 }).await;
+    until("a writer under way", || async { *engine.gap.waiting.lock().unwrap() > 0 }).await;
     let erasure = Erasure::of(place.tenant, place.contact);
     let mut fence = Box::pin(erasure.fence(&stage));
     // The fence's row is committed, and yet it does not answer.
@@ -210,11 +241,77 @@ async fn a_fence_waits_for_the_writers_that_did_not_meet_it() {
     }
     let early = tokio::time::timeout(Duration::from_millis(300), &mut fence).await;
     assert!(early.is_err(), "a writer is under way");
-    engine.gate.add_permits(PLENTY);
+    engine.gap.gate.add_permits(PLENTY);
     fence.await.unwrap();
     erasure.purge(&stage).await.unwrap();
     let after = erasure.verify(&stage).await.unwrap();
     assert!(lines(&after).iter().all(|line| line.3 == 0), "{after:?}");
     assert_eq!(lies_about(folder.path(), "numbat"), (false, false));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_turn_ran_out_of_time_still_holds_up_the_fence() {
+    let folder = tempfile::tempdir().unwrap();
+    let hasty = |config: &mut Config| config.consumer.handle_timeout_ms = 50;
+    let (stage, engine) = Stage::on(folder.path(), hasty, |inner, db| Between::new(inner, db, PLENTY)).await;
+    let place = stage.place();
+    // What a tenant's first event sets off is done; from now on writes wait.
+    let (_, seq) = stage.messaging.say(place, "hello").await;
+    stage.search(place, "hello", seq).await;
+    engine.gap.gate.forget_permits(PLENTY);
+    let before = *engine.gap.waiting.lock().unwrap();
+    stage.messaging.say(place, "numbat in flight").await;
+    until("a writer under way", || async { *engine.gap.waiting.lock().unwrap() > before }).await;
+    let erasure = Erasure::of(place.tenant, place.contact);
+    let mut fence = Box::pin(erasure.fence(&stage));
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut fence).await;
+    assert!(early.is_err(), "the handler gave up, and its write is still under way");
+    engine.gap.gate.add_permits(PLENTY);
+    fence.await.unwrap();
+    erasure.purge(&stage).await.unwrap();
+    let after = erasure.verify(&stage).await.unwrap();
+    assert!(lines(&after).iter().all(|line| line.3 == 0), "{after:?}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_shares_a_segment_with_the_erased_does_not_keep_their_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::new(folder.path()).await;
+    let (gone, kept) = (stage.place(), stage.place());
+    let kept = crate::messaging::Place { tenant: gone.tenant, ..kept };
+    stage.messaging.say(gone, "axolotl0gone hello").await;
+    let (stays, seq) = stage.messaging.say(kept, "giraffe stays").await;
+    stage.search(kept, "giraffe", seq).await;
+    // A segment in which all are deleted goes by itself. One commit of both puts them into one that stays.
+    assert_eq!(stage.rebuild(gone.tenant).await, 2);
+    let erasure = Erasure::of(gone.tenant, gone.contact);
+    erasure.fence(&stage).await.unwrap();
+    erasure.purge(&stage).await.unwrap();
+    let after = erasure.verify(&stage).await.unwrap();
+    assert!(lines(&after).iter().all(|line| line.3 == 0), "{after:?}");
+    assert_eq!(lies_about(folder.path(), "axolotl"), (false, false));
+    assert_eq!(stage.look(gone.tenant, "giraffe").await, texts(&[stays]));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_conversation_is_read_again_a_page_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stage, engine) = Stage::on(folder.path(), |_| {}, |inner, db| Between::new(inner, db, PLENTY)).await;
+    let place = stage.place();
+    let kept: Vec<_> = (0..450).map(|_| stage.messaging.keep(place, "word").0).collect();
+    let (last, seq) = stage.messaging.say(place, "word").await;
+    stage.search(place, "word", seq).await;
+    let member = lethe_ids::MemberId::new(fresh());
+    let seq = stage.messaging.assign(place, member).await;
+    stage.search(place, "word", seq).await;
+    assert!(*engine.gap.largest.lock().unwrap() <= 200, "no more at once than a page");
+    let mut search = crate::support::search("word");
+    (search.member, search.limit) = (Some(member), 1_000);
+    let found = crate::support::found(&engine.inner, place.tenant, search).await;
+    assert_eq!(found.len(), kept.len() + 1, "all have the new assignee");
+    assert_eq!(found[0], last);
     stage.stop().await;
 }

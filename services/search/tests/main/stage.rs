@@ -96,9 +96,10 @@ impl Stage {
     /// Over an engine that the test has its fingers in.
     pub(crate) async fn on<E: Engine>(
         folder: &Path,
+        configure: impl FnOnce(&mut Config),
         wrap: impl FnOnce(TantivyEngine, Database) -> E,
     ) -> (Self, Arc<E>) {
-        let (stage, env) = Self::prepare(&mut Kept::new().await, folder, |_| {}).await;
+        let (stage, env) = Self::prepare(&mut Kept::new().await, folder, configure).await;
         let engine = crate::support::open(folder);
         let id = engine.id();
         let engine = Arc::new(wrap(engine, stage.db.clone()));
