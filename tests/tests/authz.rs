@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::uri::PathAndQuery;
 use lethe_access::{
-    Access, PRINCIPAL, Principal, PrincipalToken, PublicKeys, Revocations, Role, SERVICE_TOKEN,
+    Access, PRINCIPAL, Principal, PrincipalToken, PublicKeys, Revocations, Role, SERVICE_TOKEN, Who,
 };
 use lethe_ids::{MemberId, SessionId};
 use lethe_proto::{METHODS, MethodAccess};
@@ -86,9 +86,11 @@ impl Signers<'_> {
         let issued_at_ms = self.platform.clock.millis() - i64::try_from(age.as_millis()).expect("an age");
         Principal {
             tenant: self.tenant.id.parse().expect("an id"),
-            member: MemberId::new(uuid::Uuid::from_u128(1)),
-            session: SessionId::new(uuid::Uuid::from_u128(2)),
-            roles: [role].into(),
+            who: Who::Member {
+                member: MemberId::new(uuid::Uuid::from_u128(1)),
+                session: SessionId::new(uuid::Uuid::from_u128(2)),
+                roles: [role].into(),
+            },
             issued_at_ms,
             expires_at_ms: issued_at_ms + 60_000,
         }
@@ -202,16 +204,15 @@ async fn a_revoked_session_is_refused_by_every_service_within_a_second() {
     let listed = doomed.get("/v1/sessions").await.ok();
     let sessions = listed["sessions"].as_array().expect("a list");
     let own = sessions.iter().find(|session| session["current"] == json!(true)).expect("its own");
-    let principal = Principal {
-        session: own["session_id"].as_str().expect("an id").parse().expect("an id"),
-        member: own["member_id"].as_str().expect("an id").parse().expect("an id"),
-        ..signers.principal(Role::Owner, Duration::ZERO)
-    };
+    let session: SessionId = own["session_id"].as_str().expect("an id").parse().expect("an id");
+    let member = own["member_id"].as_str().expect("an id").parse().expect("an id");
+    let who = Who::Member { member, session, roles: [Role::Owner].into() };
+    let principal = Principal { who, ..signers.principal(Role::Owner, Duration::ZERO) };
     let token = signers.signed("identity", &principal);
     let is_for_persons =
         |method: &&MethodAccess| !["service", "anyone"].contains(&table()[&name_of(method)].may);
     let persons: Vec<_> = METHODS.iter().filter(is_for_persons).collect();
-    signers.tenant.owner.delete(&format!("/v1/sessions/{}", principal.session)).await.ok();
+    signers.tenant.owner.delete(&format!("/v1/sessions/{session}")).await.ok();
     within(Duration::from_secs(1), "every service has heard of it", async || {
         for method in ["identity", "messaging", "search", "retention"]
             .map(|s| persons.iter().find(|m| servers_of(m) == [s]))

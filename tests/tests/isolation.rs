@@ -4,11 +4,12 @@ use lethe_tests::{Platform, Talk, platform};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 /// Tables without a tenant, each with the reason.
-const WITHOUT_TENANT: [(&str, &str); 9] = [
+const WITHOUT_TENANT: [(&str, &str); 10] = [
     ("migrations", "which migrations have run"),
     ("slugs", "log-in finds its tenant here"),
     ("outbox_slots", "leases of the relay"),
     ("outbox_relays", "which relays there are"),
+    ("gateway_replicas", "which gateways share the limits"),
     ("stream_positions", "how far the bus has come"),
     ("incarnation", "one number of the database"),
     ("epochs", "epoch keys are the platform's"),

@@ -18,7 +18,7 @@ use tonic::{
 };
 
 use crate::{
-    Access, IDENTITY, Principal, Revocation, Revocations, Revoked, SERVICE_TOKEN, revocations::SILENCE,
+    Access, IDENTITY, Principal, Revocation, Revocations, Revoked, SERVICE_TOKEN, Who, revocations::SILENCE,
 };
 
 /// How long to wait before the stream is opened again.
@@ -106,15 +106,19 @@ where
     <C::ResponseBody as HttpBody>::Error: Into<StdError> + Send,
 {
     fn stands<'a>(&'a self, principal: &'a Principal) -> BoxFuture<'a, Result<bool, Status>> {
-        let request = with_token(
-            &self.access,
-            CheckPrincipalRequest {
-                tenant_id: principal.tenant.to_string(),
-                member_id: principal.member.to_string(),
-                session_id: principal.session.to_string(),
-                issued_at_ms: principal.issued_at_ms,
-            },
-        );
+        let mut question = CheckPrincipalRequest {
+            tenant_id: principal.tenant.to_string(),
+            issued_at_ms: principal.issued_at_ms,
+            ..Default::default()
+        };
+        match principal.who {
+            Who::Member { member, session, .. } => {
+                question.member_id = member.to_string();
+                question.session_id = session.to_string();
+            }
+            Who::ApiKey { key, .. } => question.api_key_id = key.to_string(),
+        }
+        let request = with_token(&self.access, question);
         let mut client = self.client.clone();
         Box::pin(async move { Ok(client.check_principal(request).await?.into_inner().valid) })
     }
@@ -131,6 +135,7 @@ fn decode(revocation: &lethe_proto::identity::Revocation) -> Option<Revocation> 
     let what = match revocation.what.as_ref()? {
         What::SessionId(id) => Revoked::Session(id.parse().ok()?),
         What::MemberId(id) => Revoked::Member(id.parse().ok()?),
+        What::ApiKeyId(id) => Revoked::ApiKey(id.parse().ok()?),
         What::Tenant(_) => Revoked::Tenant,
     };
     Some(Revocation {

@@ -12,6 +12,8 @@ mod key;
 mod principal;
 mod revocations;
 mod role;
+pub mod signature;
+mod signing_key;
 mod token;
 
 pub use access::{Access, Caller, caller, principal};
@@ -19,9 +21,10 @@ pub use denied::Denied;
 pub use feed::{Ask, RemoteIdentity};
 pub use key::{PublicKeys, ServiceKey, UnusableKey};
 pub use lethe_proto::access::{Permission, Role};
-pub use principal::{Principal, PrincipalToken};
+pub use principal::{Actor, Principal, PrincipalToken, Who};
 pub use revocations::{Revocation, Revocations, Revoked};
 pub use role::{ROLES, allows, permissions};
+pub use signing_key::{SigningKey, keyid, parse_keyid};
 
 /// Metadata key of the service token.
 pub const SERVICE_TOKEN: &str = "x-lethe-service-bin";

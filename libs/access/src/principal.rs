@@ -1,12 +1,13 @@
-//! A person's authority in one tenant.
+//! The authority of one person, or of one program, in one tenant.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use lethe_ids::{MemberId, SessionId, TenantId};
-use lethe_proto::access::{self as proto, Role};
+use lethe_ids::{ApiKeyId, MemberId, SessionId, TenantId};
+use lethe_proto::access::{self as proto, Permission, Role};
 use tonic::metadata::{Binary, MetadataMap, MetadataValue};
+use uuid::Uuid;
 
 use crate::{PRINCIPAL, role::allows};
 
@@ -15,42 +16,145 @@ use crate::{PRINCIPAL, role::allows};
 pub struct Principal {
     /// The tenant that everything of this call is in.
     pub tenant: TenantId,
-    /// The member who acts.
-    pub member: MemberId,
-    /// By which session.
-    pub session: SessionId,
-    /// The roles he was given; none while a one-time password must be changed.
-    pub roles: Arc<[Role]>,
+    /// Who acts, and by what right.
+    pub who: Who,
     /// Milliseconds since 1970.
     pub issued_at_ms: i64,
     /// Milliseconds since 1970; not good from then on.
     pub expires_at_ms: i64,
 }
 
-impl Principal {
-    /// Whether one of the roles has the permission.
-    pub fn allows(&self, permission: proto::Permission) -> bool {
-        allows(&self.roles, permission)
-    }
+/// A member or a program of the tenant's, with what each may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// A person.
+    Member {
+        /// The member who acts.
+        member: MemberId,
+        /// By which session.
+        session: SessionId,
+        /// The roles he was given; none while a one-time password must be changed.
+        roles: Arc<[Role]>,
+    },
+    /// A program that signs its requests.
+    ApiKey {
+        /// The key it signs with.
+        key: ApiKeyId,
+        /// What the key was made for.
+        scopes: Arc<[Permission]>,
+    },
+}
 
-    pub(crate) fn encode(&self) -> proto::Principal {
-        proto::Principal {
-            tenant_id: self.tenant.to_string(),
-            member_id: self.member.to_string(),
-            session_id: self.session.to_string(),
-            roles: self.roles.iter().map(|role| i32::from(*role)).collect(),
-            issued_at_ms: self.issued_at_ms,
-            expires_at_ms: self.expires_at_ms,
+/// Who acts, without the right: what rows and audit events keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A person.
+    Member(MemberId),
+    /// A program.
+    ApiKey(ApiKeyId),
+}
+
+impl Actor {
+    /// The bare UUID, for a column that holds either.
+    pub fn uuid(self) -> Uuid {
+        match self {
+            Self::Member(member) => member.uuid(),
+            Self::ApiKey(key) => key.uuid(),
         }
     }
 
-    /// `None` when an id is none. A role this process does not know gives nothing.
+    /// The member; `None` for a program.
+    pub fn member(self) -> Option<MemberId> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::ApiKey(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(member) => member.fmt(f),
+            Self::ApiKey(key) => key.fmt(f),
+        }
+    }
+}
+
+impl Principal {
+    /// Whether one of the roles, or of the key's scopes, has the permission. A key has no account of its own.
+    pub fn allows(&self, permission: Permission) -> bool {
+        match &self.who {
+            Who::Member { roles, .. } => allows(roles, permission),
+            Who::ApiKey { scopes, .. } => {
+                !matches!(permission, Permission::Unspecified | Permission::OwnAccount)
+                    && scopes.contains(&permission)
+            }
+        }
+    }
+
+    /// Who acts.
+    pub fn actor(&self) -> Actor {
+        match &self.who {
+            Who::Member { member, .. } => Actor::Member(*member),
+            Who::ApiKey { key, .. } => Actor::ApiKey(*key),
+        }
+    }
+
+    /// The member's roles; a key has none.
+    pub fn roles(&self) -> &[Role] {
+        match &self.who {
+            Who::Member { roles, .. } => roles,
+            Who::ApiKey { .. } => &[],
+        }
+    }
+
+    /// The member's session; a key has none.
+    pub fn session(&self) -> Option<SessionId> {
+        match &self.who {
+            Who::Member { session, .. } => Some(*session),
+            Who::ApiKey { .. } => None,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> proto::Principal {
+        let mut message = proto::Principal {
+            tenant_id: self.tenant.to_string(),
+            issued_at_ms: self.issued_at_ms,
+            expires_at_ms: self.expires_at_ms,
+            ..Default::default()
+        };
+        match &self.who {
+            Who::Member { member, session, roles } => {
+                message.member_id = member.to_string();
+                message.session_id = session.to_string();
+                message.roles = roles.iter().map(|role| i32::from(*role)).collect();
+            }
+            Who::ApiKey { key, scopes } => {
+                message.api_key_id = key.to_string();
+                message.scopes = scopes.iter().map(|scope| i32::from(*scope)).collect();
+            }
+        }
+        message
+    }
+
+    /// `None` when an id is none, or member and key are both there. A role or scope this process does not know gives
+    /// nothing.
     pub(crate) fn decode(message: &proto::Principal) -> Option<Self> {
+        let who = if message.api_key_id.is_empty() {
+            Who::Member {
+                member: message.member_id.parse().ok()?,
+                session: message.session_id.parse().ok()?,
+                roles: message.roles().collect(),
+            }
+        } else if message.member_id.is_empty() && message.session_id.is_empty() && message.roles.is_empty() {
+            Who::ApiKey { key: message.api_key_id.parse().ok()?, scopes: message.scopes().collect() }
+        } else {
+            return None;
+        };
         Some(Self {
             tenant: message.tenant_id.parse().ok()?,
-            member: message.member_id.parse().ok()?,
-            session: message.session_id.parse().ok()?,
-            roles: message.roles().collect(),
+            who,
             issued_at_ms: message.issued_at_ms,
             expires_at_ms: message.expires_at_ms,
         })

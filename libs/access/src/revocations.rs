@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use lethe_ids::{MemberId, SessionId, TenantId};
+use lethe_ids::{ApiKeyId, MemberId, SessionId, TenantId};
 use tokio::time::Instant;
 
-use crate::{Ask, Principal, TOKEN_LIFE_MS};
+use crate::{Ask, Principal, TOKEN_LIFE_MS, Who};
 
 /// Longer without a word from identity, and it is asked at each request.
 pub(crate) const SILENCE: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub struct Revocation {
 pub enum Revoked {
     /// One session. It never comes back, so the time does not matter.
     Session(SessionId),
+    /// One API key. It never comes back either.
+    ApiKey(ApiKeyId),
     /// All that a member holds: deactivated, or a role taken away.
     Member(MemberId),
     /// The whole tenant.
@@ -151,10 +153,14 @@ impl Revocations {
                     .get(&(principal.tenant, what))
                     .is_some_and(|(at_ms, _)| principal.issued_at_ms < *at_ms)
             };
-            principal.issued_at_ms < state.void_before_ms
-                || state.revoked.contains_key(&(principal.tenant, Revoked::Session(principal.session)))
-                || before(Revoked::Member(principal.member))
-                || before(Revoked::Tenant)
+            let ended = |what| state.revoked.contains_key(&(principal.tenant, what));
+            let own = match principal.who {
+                Who::Member { member, session, .. } => {
+                    ended(Revoked::Session(session)) || before(Revoked::Member(member))
+                }
+                Who::ApiKey { key, .. } => ended(Revoked::ApiKey(key)),
+            };
+            own || principal.issued_at_ms < state.void_before_ms || before(Revoked::Tenant)
         })
     }
 

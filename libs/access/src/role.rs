@@ -23,6 +23,7 @@ pub const fn permissions(role: Role) -> &'static [Permission] {
             P::Billing,
             P::Members,
             P::ReadAudit,
+            P::ApiKeys,
         ],
         Role::Admin => &[
             P::OwnAccount,
@@ -35,6 +36,7 @@ pub const fn permissions(role: Role) -> &'static [Permission] {
             P::AppSettings,
             P::Members,
             P::ReadAudit,
+            P::ApiKeys,
         ],
         Role::Agent => &[P::OwnAccount, P::ReadInbox, P::Send, P::Edit, P::UserData],
         Role::PrivacyOfficer => {
@@ -74,14 +76,15 @@ mod tests {
             P::Billing,
             P::Members,
             P::ReadAudit,
+            P::ApiKeys,
         ];
         for (role, answers) in [
-            (Role::Owner, "yyyyyyyyyyy"),
-            (Role::Admin, "yyyyyyyynyy"),
-            (Role::Agent, "yyyyynnnnnn"),
-            (Role::PrivacyOfficer, "yynnyyynnny"),
-            (Role::Auditor, "ynnnnnynnny"),
-            (Role::Unspecified, "ynnnnnnnnnn"),
+            (Role::Owner, "yyyyyyyyyyyy"),
+            (Role::Admin, "yyyyyyyynyyy"),
+            (Role::Agent, "yyyyynnnnnnn"),
+            (Role::PrivacyOfficer, "yynnyyynnnyn"),
+            (Role::Auditor, "ynnnnnynnnyn"),
+            (Role::Unspecified, "ynnnnnnnnnnn"),
         ] {
             let got: String =
                 all.iter().map(|permission| if allows(&[role], *permission) { 'y' } else { 'n' }).collect();

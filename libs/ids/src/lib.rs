@@ -60,6 +60,8 @@ ids! {
     MemberId "mem";
     /// A member's session.
     SessionId "ses";
+    /// An API key: a program of the tenant's that signs its requests.
+    ApiKeyId "key";
     /// A log-in that was tried.
     LogInRecordId "lgn";
     /// A contact: the tenant's customer, the data subject.

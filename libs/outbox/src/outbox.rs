@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lethe_ambient::{Clock, Entropy};
-use lethe_ids::{AuditId, ContactId, MemberId};
+use lethe_ids::{ApiKeyId, AuditId, ContactId, MemberId};
 use lethe_proto::event::AuditRecorded;
 use lethe_service::{TenantTx, Trace};
 use prost::Message;
@@ -25,8 +25,19 @@ pub struct Outbox {
 pub enum Actor<'a> {
     /// A person of the tenant.
     Member(MemberId),
+    /// A program of the tenant's.
+    ApiKey(ApiKeyId),
     /// One of our services, by name.
     Service(&'a str),
+}
+
+impl From<lethe_access::Actor> for Actor<'_> {
+    fn from(actor: lethe_access::Actor) -> Self {
+        match actor {
+            lethe_access::Actor::Member(member) => Self::Member(member),
+            lethe_access::Actor::ApiKey(key) => Self::ApiKey(key),
+        }
+    }
 }
 
 /// Somebody did something. Ids and codes only.
@@ -80,6 +91,7 @@ impl Outbox {
         let id = AuditId::new(self.entropy.uuid7(&self.clock));
         let (actor_kind, actor_id) = match audit.actor {
             Actor::Member(member) => ("member", member.to_string()),
+            Actor::ApiKey(key) => ("api_key", key.to_string()),
             Actor::Service(service) => ("service", service.to_owned()),
         };
         let payload = AuditRecorded {

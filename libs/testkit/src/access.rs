@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_lc_rs::digest;
-use lethe_access::{Access, Principal, PrincipalToken, PublicKeys, Revocations, Role, ServiceKey};
+use lethe_access::{Access, Principal, PrincipalToken, PublicKeys, Revocations, Role, ServiceKey, Who};
 use lethe_ambient::Clock;
 use lethe_ids::{MemberId, SessionId, TenantId};
 
@@ -66,9 +66,7 @@ impl TestAccess {
         };
         self.of(lethe_access::IDENTITY).sign_principal(&Principal {
             tenant,
-            member,
-            session,
-            roles: roles.into(),
+            who: Who::Member { member, session, roles: roles.into() },
             issued_at_ms: millis(now),
             expires_at_ms: millis(now + Duration::from_secs(60)),
         })

@@ -72,7 +72,7 @@ async fn principals_are_believed_and_expire_with_the_tests_clock() {
     let world = World::new(&["gateway"]).await;
     let token = world.principal(world.tenant(), &[Role::Agent]);
     let gateway = world.access.of("gateway");
-    assert_eq!(*gateway.verify_principal(&token).await.unwrap().roles, [Role::Agent]);
+    assert_eq!(*gateway.verify_principal(&token).await.unwrap().roles(), [Role::Agent]);
     world.clock.advance(Duration::from_secs(61));
     assert_eq!(gateway.verify_principal(&token).await.unwrap_err().reason, "PRINCIPAL_EXPIRED");
     let stranger = access(&["gateway"], &world.clock);

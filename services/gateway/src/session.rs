@@ -175,7 +175,7 @@ async fn admit(app: &App, parts: &Parts) -> Result<(Arc<Session>, Left), Problem
     }
     let session = app.sessions().identify(given.token(), context, on_miss).await?;
     let principal = &session.principal;
-    let left = app.windows().session.take(principal.session, now)?;
+    let left = app.windows().session.take(principal.actor(), now)?;
     let left = left.tighter_of(app.windows().tenant.take(principal.tenant, now)?);
     Ok((session, left))
 }

@@ -84,20 +84,26 @@ impl Call {
         self.principal.tenant
     }
 
-    pub(crate) fn member(&self) -> MemberId {
-        self.principal.member
+    /// Who has an account of his own here: a member. A key has none, and no permission for what asks this.
+    pub(crate) fn member(&self) -> Result<MemberId, Error> {
+        self.principal.actor().member().ok_or(Error::PermissionDenied)
     }
 
     fn actor(&self) -> Actor {
-        Actor::Member(self.principal.member)
+        self.principal.actor().into()
+    }
+
+    /// Whether an owner himself asks: a key is none, whatever its scopes.
+    pub(crate) fn is_owner(&self) -> bool {
+        self.principal.roles().contains(&Role::Owner)
     }
 
     /// While a one-time password must be changed, one's own account is not all one's own: the proto names what is.
     pub(crate) async fn settled(&self, tx: &mut TenantTx) -> Result<(), Error> {
-        if !self.principal.roles.is_empty() {
+        if !self.principal.roles().is_empty() {
             return Ok(());
         }
-        match store::member::get(tx, self.member()).await? {
+        match store::member::get(tx, self.member()?).await? {
             Some(row) if row.must_change_password => Err(Error::PasswordChangeRequired),
             _ => Ok(()),
         }
@@ -211,7 +217,7 @@ fn if_version(version: u64) -> Result<i64, Error> {
 
 /// Who is no owner himself changes no owner, and makes none.
 fn may_touch(call: &Call, row: &MemberRow) -> Result<(), Error> {
-    if row.roles.has(Role::Owner) && !call.principal.roles.contains(&Role::Owner) {
+    if row.roles.has(Role::Owner) && !call.is_owner() {
         return Err(Error::OwnerRequired);
     }
     Ok(())

@@ -56,7 +56,9 @@ const AUDITED: [&str; 3] =
 pub fn migrations() -> Vec<Migration> {
     let own =
         Migration { version: 100, name: "identity", sql: include_str!("../migrations/0100_identity.sql") };
-    [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain([own]).collect()
+    let api_keys =
+        Migration { version: 110, name: "api_keys", sql: include_str!("../migrations/0110_api_keys.sql") };
+    [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain([own, api_keys]).collect()
 }
 
 /// Puts the service together.

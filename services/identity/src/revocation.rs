@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::{Stream, future::BoxFuture, stream};
-use lethe_access::{Ask, Principal, Revocation, Revocations, Revoked};
+use lethe_access::{Ask, Principal, Revocation, Revocations, Revoked, Who};
 use lethe_ambient::Tasks;
 use lethe_proto::identity::{self as proto, WatchRevocationsResponse, revocation::What};
 use lethe_service::{Database, Failure};
@@ -206,6 +206,7 @@ fn encode(revocation: &Revocation) -> proto::Revocation {
     let what = match revocation.what {
         Revoked::Session(session) => What::SessionId(session.to_string()),
         Revoked::Member(member) => What::MemberId(member.to_string()),
+        Revoked::ApiKey(key) => What::ApiKeyId(key.to_string()),
         Revoked::Tenant => What::Tenant(true),
     };
     proto::Revocation {
@@ -224,21 +225,20 @@ pub(crate) struct OwnDatabase {
 }
 
 impl OwnDatabase {
-    /// Whether the principal's session and rights still stand.
+    /// Whether the principal's session or key, and the rights, still stand.
     ///
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn check(&self, principal: &Principal) -> Result<bool, sqlx::Error> {
         let mut tx = self.db.tenant(principal.tenant).await?;
-        store::session::stands(
-            &mut tx,
-            principal.session,
-            principal.member,
-            principal.issued_at_ms,
-            self.sessions.idle_since(),
-            self.sessions.now(),
-        )
-        .await
+        let (issued_at_ms, now) = (principal.issued_at_ms, self.sessions.now());
+        match principal.who {
+            Who::Member { member, session, .. } => {
+                let idle_since = self.sessions.idle_since();
+                store::session::stands(&mut tx, session, member, issued_at_ms, idle_since, now).await
+            }
+            Who::ApiKey { key, .. } => store::api_key::stands(&mut tx, key, issued_at_ms, now).await,
+        }
     }
 }
 

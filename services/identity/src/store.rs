@@ -1,6 +1,7 @@
 //! Every SQL statement of identity, but the verifier's. Each goes through a transaction that is scoped to a tenant; the
 //! exceptions are named for it: the slug directory, and what the jobs role finds across tenants.
 
+pub mod api_key;
 pub mod audit_event;
 pub mod due;
 pub mod fence;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lethe_access::principal;
 use lethe_ambient::{Clock, Entropy};
-use lethe_ids::{ContactId, MemberId, TenantId};
+use lethe_ids::{ContactId, TenantId};
 use lethe_keyring::Keyring;
 use lethe_outbox::{Actor, Audit, Event, Outbox, kind};
 use lethe_proto::{event::ContactChanged, request::Idempotency};
@@ -40,7 +40,7 @@ pub(crate) struct State {
 #[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) tenant: TenantId,
-    pub(crate) member: MemberId,
+    pub(crate) actor: lethe_access::Actor,
     request_id: Arc<str>,
 }
 
@@ -50,7 +50,7 @@ impl Call {
         let principal = principal(request)?;
         Ok(Self {
             tenant: principal.tenant,
-            member: principal.member,
+            actor: principal.actor(),
             request_id: CallContext::of(request).request_id.clone(),
         })
     }
@@ -92,7 +92,7 @@ impl State {
     ) -> Result<(), Error> {
         let call = call.into();
         let audit = Audit {
-            actor: call.map_or(Actor::Service(crate::NAME), |call| Actor::Member(call.member)),
+            actor: call.map_or(Actor::Service(crate::NAME), |call| call.actor.into()),
             action,
             target_kind: target.kind,
             target_id: target.id,

@@ -60,7 +60,7 @@ impl State {
             conversation: route.conversation,
             message: id,
             outbound,
-            member: outbound.then_some(draft.call.member),
+            member: draft.call.actor.member().filter(|_| outbound),
             at,
             once: draft.once,
             text: seal::seal_text(&sealer, id, 1, draft.text.expose()),
@@ -131,7 +131,13 @@ fn accepted(
         contact_id: changed.contact_id,
         channel: route.channel.into(),
         direction: draft.direction.into(),
-        member_id: if outbound { draft.call.member.to_string() } else { String::new() },
+        member_id: draft
+            .call
+            .actor
+            .member()
+            .filter(|_| outbound)
+            .map(|member| member.to_string())
+            .unwrap_or_default(),
         text: draft.text.expose().to_owned(),
         created_at: Some(timestamp(at)),
         edited_at: None,

@@ -13,8 +13,8 @@ mod request_erasure;
 use std::{sync::Arc, time::Duration};
 
 use lethe_ambient::{Clock, Entropy};
-use lethe_ids::{ErasureId, MemberId, TenantId};
-use lethe_outbox::{Actor, Audit};
+use lethe_ids::{ErasureId, TenantId};
+use lethe_outbox::Audit;
 use lethe_proto::retention::{
     CancelErasureRequest, ConfirmErasureRequest, Erasure, GetCertificateRequest, GetCertificateResponse,
     GetErasureRequest, ListCertificateKeysRequest, ListCertificateKeysResponse, ListErasuresRequest,
@@ -47,7 +47,7 @@ pub struct Api {
 /// Who asks, and under which request.
 struct Asking {
     tenant: TenantId,
-    member: MemberId,
+    actor: lethe_access::Actor,
     context: CallContext,
 }
 
@@ -56,7 +56,7 @@ impl Asking {
         let principal = lethe_access::principal(request)?;
         Ok(Self {
             tenant: principal.tenant,
-            member: principal.member,
+            actor: principal.actor(),
             context: CallContext::of(request).clone(),
         })
     }
@@ -85,7 +85,7 @@ impl Api {
     ) -> Result<(), Error> {
         let target = erasure.to_string();
         let audit = Audit {
-            actor: Actor::Member(asking.member),
+            actor: asking.actor.into(),
             action,
             target_kind: "erasure",
             target_id: &target,

@@ -18,7 +18,11 @@ fn revocation(principal: &Principal, what: Revoked, revoked_at_ms: i64) -> Revoc
 async fn a_revoked_session_member_or_tenant_is_out_at_once() {
     let rig = Rig::new();
     let principal = rig.principal(&[Role::Owner]);
-    for what in [Revoked::Session(principal.session), Revoked::Member(principal.member), Revoked::Tenant] {
+    for what in [
+        Revoked::Session(principal.session().unwrap()),
+        Revoked::Member(principal.actor().member().unwrap()),
+        Revoked::Tenant,
+    ] {
         let rig = Rig::new();
         let headers = rig.headers(&[Role::Owner]);
         assert!(rig.ask(READ, &headers).await.is_ok());
@@ -37,16 +41,29 @@ async fn a_revocation_ends_what_was_issued_before_it_and_nothing_else() {
     let revocations = rig.messaging.revocations();
     let elsewhere = TenantId::new(Uuid::from_u128(77));
     let at = principal.issued_at_ms;
-    for what in [Revoked::Session(principal.session), Revoked::Member(principal.member), Revoked::Tenant] {
+    for what in [
+        Revoked::Session(principal.session().unwrap()),
+        Revoked::Member(principal.actor().member().unwrap()),
+        Revoked::Tenant,
+    ] {
         revocations
             .apply(&[Revocation { tenant: elsewhere, what, revoked_at_ms: at + 1_000 }], Instant::now());
     }
     assert!(!revocations.is_void(&principal), "another tenant's");
-    revocations.apply(&[revocation(&principal, Revoked::Member(principal.member), at)], Instant::now());
+    revocations.apply(
+        &[revocation(&principal, Revoked::Member(principal.actor().member().unwrap()), at)],
+        Instant::now(),
+    );
     assert!(!revocations.is_void(&principal), "issued since");
-    revocations.apply(&[revocation(&principal, Revoked::Member(principal.member), at + 1)], Instant::now());
+    revocations.apply(
+        &[revocation(&principal, Revoked::Member(principal.actor().member().unwrap()), at + 1)],
+        Instant::now(),
+    );
     assert!(revocations.is_void(&principal));
-    revocations.apply(&[revocation(&principal, Revoked::Member(principal.member), at)], Instant::now());
+    revocations.apply(
+        &[revocation(&principal, Revoked::Member(principal.actor().member().unwrap()), at)],
+        Instant::now(),
+    );
     assert!(revocations.is_void(&principal), "an older one that comes late revives nothing");
 }
 
@@ -113,7 +130,7 @@ async fn what_was_revoked_stays_out_while_the_feed_is_silent() {
     rig.messaging.revocations().ask_with(Oracle::new(Err(Status::unavailable("away"))));
     let principal = rig.principal(&[Role::Agent]);
     let headers = rig.headers(&[Role::Agent]);
-    let gone = revocation(&principal, Revoked::Session(principal.session), principal.issued_at_ms);
+    let gone = revocation(&principal, Revoked::Session(principal.session().unwrap()), principal.issued_at_ms);
     rig.messaging.revocations().apply(&[gone], Instant::now());
     assert_eq!(rig.ask(SEND, &headers).await, Err("SESSION_REVOKED"));
 }

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName};
 use lethe_access::{
     Access, Ask, Caller, Denied, PRINCIPAL, Principal, PublicKeys, Revocations, Role, SERVICE_TOKEN,
-    ServiceKey,
+    ServiceKey, Who,
 };
 use lethe_ambient::Clock;
 use lethe_ids::{MemberId, SessionId, TenantId};
@@ -69,9 +69,11 @@ impl Rig {
         let now = self.clock.millis();
         Principal {
             tenant: TenantId::new(Uuid::from_u128(1)),
-            member: MemberId::new(Uuid::from_u128(2)),
-            session: SessionId::new(Uuid::from_u128(3)),
-            roles: roles.into(),
+            who: Who::Member {
+                member: MemberId::new(Uuid::from_u128(2)),
+                session: SessionId::new(Uuid::from_u128(3)),
+                roles: roles.into(),
+            },
             issued_at_ms: now,
             expires_at_ms: now + 60_000,
         }

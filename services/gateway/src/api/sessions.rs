@@ -149,7 +149,9 @@ pub(crate) async fn log_out(
 ) -> Result<Response, Problem> {
     acting.identity().log_out(LogOutRequest {}).await?;
     let principal = &acting.session.principal;
-    acting.app.sessions().revoked(principal.tenant, Revoked::Session(principal.session));
+    if let Some(session) = principal.session() {
+        acting.app.sessions().revoked(principal.tenant, Revoked::Session(session));
+    }
     let mut response = StatusCode::NO_CONTENT.into_response();
     if let Some(cookie) = cookie::clear(peer.map(|peer| peer.0), &headers) {
         response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -48,7 +48,14 @@ async fn the_principal_that_is_handed_on_is_identitys() {
     get(&edge).await;
     let handed = PrincipalToken::from_headers(&edge.behind.calls()[0].headers).expect("a principal");
     let principal = edge.access.of("messaging").verify_principal(&handed).await.expect("verified");
-    assert_eq!((principal.tenant, principal.member, principal.session), who());
+    assert_eq!(
+        (
+            principal.tenant,
+            principal.actor().member().expect("a member"),
+            principal.session().expect("a session")
+        ),
+        who()
+    );
     // One that was not signed by identity is not even kept.
     let forged = edge.access.of("messaging").sign_principal(&principal).to_bytes();
     edge.behind.answers("Authenticate", identity::AuthenticateResponse { principal: forged });

@@ -1,6 +1,6 @@
 //! `Authenticate`: a session token becomes a principal of 60 s. One read; "last seen" is written once a minute.
 
-use lethe_access::{Principal, TOKEN_LIFE_MS};
+use lethe_access::{Principal, TOKEN_LIFE_MS, Who};
 use lethe_proto::identity::{AuthenticateRequest, AuthenticateResponse};
 use tonic::Request;
 
@@ -30,9 +30,11 @@ pub(super) async fn handle(
     let ends_at_ms = i64::try_from(ends_at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
     let principal = Principal {
         tenant: token.tenant(),
-        member: holder.member,
-        session: holder.session,
-        roles: if holder.must_change_password { [].into() } else { holder.roles.as_slice().into() },
+        who: Who::Member {
+            member: holder.member,
+            session: holder.session,
+            roles: if holder.must_change_password { [].into() } else { holder.roles.as_slice().into() },
+        },
         issued_at_ms,
         expires_at_ms: (issued_at_ms + TOKEN_LIFE_MS).min(ends_at_ms),
     };

@@ -16,10 +16,11 @@ pub(super) async fn handle(
     let asked = request.into_inner();
     let new = Password::chosen("new_password", &asked.new_password)?;
     // A stolen session is no way to guess the password.
-    let account = call.member().to_string();
+    let member = call.member()?;
+    let account = member.to_string();
     let attempt = identity.0.throttle.begin(account.as_bytes(), &account, identity.0.clock.millis())?;
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    let row = store::member::get(&mut tx, call.member()).await?.ok_or(Error::NotFound("member"))?;
+    let row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
     drop(tx);
 
     let current = Password::tried(&asked.current_password);
@@ -41,7 +42,7 @@ pub(super) async fn handle(
     {
         return Err(Error::WrongPassword);
     }
-    for ended in store::session::delete_all(&mut tx, row.id, Some(call.principal.session)).await? {
+    for ended in store::session::delete_all(&mut tx, row.id, call.principal.session()).await? {
         identity.revoke(&mut tx, &mut told, Revoked::Session(ended), void_before_ms).await?;
     }
     identity.revoke(&mut tx, &mut told, Revoked::Member(row.id), void_before_ms).await?;

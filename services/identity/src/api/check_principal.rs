@@ -1,6 +1,6 @@
 //! `CheckPrincipal`: whether a principal still stands, from the rows themselves.
 
-use lethe_access::Principal;
+use lethe_access::{Principal, Who};
 use lethe_proto::identity::{CheckPrincipalRequest, CheckPrincipalResponse};
 use lethe_service::id;
 use tonic::Request;
@@ -15,9 +15,15 @@ pub(super) async fn handle(
     let asked = request.get_ref();
     let principal = Principal {
         tenant: id("tenant_id", &asked.tenant_id)?,
-        member: id("member_id", &asked.member_id)?,
-        session: id("session_id", &asked.session_id)?,
-        roles: [].into(),
+        who: if asked.api_key_id.is_empty() {
+            Who::Member {
+                member: id("member_id", &asked.member_id)?,
+                session: id("session_id", &asked.session_id)?,
+                roles: [].into(),
+            }
+        } else {
+            Who::ApiKey { key: id("api_key_id", &asked.api_key_id)?, scopes: [].into() }
+        },
         issued_at_ms: asked.issued_at_ms,
         expires_at_ms: asked.issued_at_ms,
     };

@@ -38,7 +38,7 @@ pub(super) async fn handle(
     let brought =
         (!asked.bcrypt_hash.is_empty()).then(|| BcryptHash::parse("bcrypt_hash", &asked.bcrypt_hash));
     let brought = brought.transpose()?;
-    if roles.has(Role::Owner) && !call.principal.roles.contains(&Role::Owner) {
+    if roles.has(Role::Owner) && !call.is_owner() {
         return Err(Error::OwnerRequired);
     }
     // Of the request without its key, under the tenant's own MAC key: a stolen row tells nobody's name.
@@ -102,7 +102,7 @@ async fn replay(
     body_mac: &[u8; 32],
 ) -> Result<Option<CreateMemberResponse>, Error> {
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    let Some(used) = store::idempotency::get(&mut tx, RPC, call.member(), key).await? else {
+    let Some(used) = store::idempotency::get(&mut tx, RPC, call.principal.actor().uuid(), key).await? else {
         return Ok(None);
     };
     if used.body_mac != body_mac {
@@ -127,7 +127,7 @@ async fn insert(
     if let Some(key) = key {
         let used = Used { body_mac: body_mac.to_vec(), resource: row.id.uuid() };
         let now = identity.0.clock.now();
-        if !store::idempotency::insert(&mut tx, RPC, call.member(), key, &used, now).await? {
+        if !store::idempotency::insert(&mut tx, RPC, call.principal.actor().uuid(), key, &used, now).await? {
             return Ok(None);
         }
     }

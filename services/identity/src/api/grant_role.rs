@@ -15,7 +15,7 @@ pub(super) async fn handle(identity: &Identity, request: Request<GrantRoleReques
     let asked = request.get_ref();
     let member: MemberId = id("member_id", &asked.member_id)?;
     let role = role("role", asked.role)?;
-    if role == Role::Owner && !call.principal.roles.contains(&Role::Owner) {
+    if role == Role::Owner && !call.is_owner() {
         return Err(Error::OwnerRequired);
     }
     let mut told = Told::default();

@@ -17,16 +17,17 @@ pub(super) async fn handle(
     let call = Call::of(&request)?;
     let asked = request.get_ref();
     let (limit, after) = (Limit::of(asked.page.as_ref())?, PageKey::of(asked.page.as_ref())?);
+    let own = call.member()?;
     let member: MemberId = match asked.member_id.as_str() {
-        "" => call.member(),
+        "" => own,
         member => id("member_id", member)?,
     };
-    if member != call.member() && !call.principal.allows(Permission::ReadAudit) {
+    if member != own && !call.principal.allows(Permission::ReadAudit) {
         return Err(Error::PermissionDenied);
     }
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     call.settled(&mut tx).await?;
-    if member != call.member() && store::member::get(&mut tx, member).await?.is_none() {
+    if member != own && store::member::get(&mut tx, member).await?.is_none() {
         return Err(Error::NotFound("member"));
     }
     let mut listed = store::log_in_record::list(&mut tx, member, after, limit).await?;

@@ -17,17 +17,18 @@ pub(super) async fn handle(
     let call = Call::of(&request)?;
     let asked = request.get_ref();
     let (limit, after) = (Limit::of(asked.page.as_ref())?, PageKey::of(asked.page.as_ref())?);
+    let own = call.member()?;
     let member: MemberId = match asked.member_id.as_str() {
-        "" => call.member(),
+        "" => own,
         member => id("member_id", member)?,
     };
-    if member != call.member() && !call.principal.allows(Permission::Members) {
+    if member != own && !call.principal.allows(Permission::Members) {
         return Err(Error::PermissionDenied);
     }
     let sessions = &identity.0.sessions;
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     call.settled(&mut tx).await?;
-    if member != call.member() && store::member::get(&mut tx, member).await?.is_none() {
+    if member != own && store::member::get(&mut tx, member).await?.is_none() {
         return Err(Error::NotFound("member"));
     }
     let mut listed =
@@ -51,7 +52,7 @@ pub(super) async fn handle(
             expires_at: Some(timestamp(sessions.end(row.last_seen_at, row.expires_at))),
             browser: client.browser,
             os: client.os,
-            current: row.id == call.principal.session,
+            current: Some(row.id) == call.principal.session(),
         });
     }
     Ok(ListSessionsResponse { sessions: answer, next })

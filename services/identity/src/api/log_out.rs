@@ -12,7 +12,7 @@ pub(super) async fn handle(
     request: Request<LogOutRequest>,
 ) -> Result<LogOutResponse, Error> {
     let call = Call::of(&request)?;
-    let session = call.principal.session;
+    let session = call.principal.session().ok_or(Error::PermissionDenied)?;
     let mut told = Told::default();
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     if store::session::delete(&mut tx, &[session]).await? > 0 {

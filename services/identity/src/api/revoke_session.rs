@@ -16,11 +16,12 @@ pub(super) async fn handle(
 ) -> Result<RevokeSessionResponse, Error> {
     let call = Call::of(&request)?;
     let session: SessionId = id("session_id", &request.get_ref().session_id)?;
+    let own = call.member()?;
     let mut told = Told::default();
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     call.settled(&mut tx).await?;
     let member = store::session::member_of(&mut tx, session).await?;
-    if !member.is_some_and(|member| member == call.member() || call.principal.allows(Permission::Members)) {
+    if !member.is_some_and(|member| member == own || call.principal.allows(Permission::Members)) {
         return Err(Error::NotFound("session"));
     }
     store::session::delete(&mut tx, &[session]).await?;

@@ -6,7 +6,7 @@
 //! of a row but `leaf_hash`.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use lethe_ids::{AuditId, ContactId, ErasureId, MemberId};
+use lethe_ids::{ApiKeyId, AuditId, ContactId, ErasureId, MemberId};
 use time::OffsetDateTime;
 
 /// Who did it.
@@ -14,24 +14,37 @@ use time::OffsetDateTime;
 pub enum Actor {
     /// A person of the tenant.
     Member(MemberId),
+    /// A program of the tenant's.
+    ApiKey(ApiKeyId),
     /// A service or the operator, by name.
     Service(String),
 }
 
 impl Actor {
-    /// "member" or "service".
+    /// "member", "api_key" or "service".
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Member(_) => "member",
+            Self::ApiKey(_) => "api_key",
             Self::Service(_) => "service",
         }
     }
 
-    /// `mem_…`, or the service's name.
+    /// `mem_…`, `key_…`, or the service's name.
     pub fn id(&self) -> String {
         match self {
             Self::Member(member) => member.to_string(),
+            Self::ApiKey(key) => key.to_string(),
             Self::Service(name) => name.clone(),
+        }
+    }
+}
+
+impl From<lethe_access::Actor> for Actor {
+    fn from(actor: lethe_access::Actor) -> Self {
+        match actor {
+            lethe_access::Actor::Member(member) => Self::Member(member),
+            lethe_access::Actor::ApiKey(key) => Self::ApiKey(key),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Idempotency keys: which resource a key made, and a keyed MAC of the request it came with.
 
-use lethe_ids::MemberId;
 use lethe_service::TenantTx;
 use sqlx::Row;
 use time::OffsetDateTime;
@@ -14,13 +13,8 @@ pub struct Used {
     pub resource: Uuid,
 }
 
-/// How this member used the key before.
-pub async fn get(
-    tx: &mut TenantTx,
-    rpc: &str,
-    member: MemberId,
-    key: &str,
-) -> Result<Option<Used>, sqlx::Error> {
+/// How this member, or this API key, used the idempotency key before.
+pub async fn get(tx: &mut TenantTx, rpc: &str, who: Uuid, key: &str) -> Result<Option<Used>, sqlx::Error> {
     let tenant = tx.tenant();
     let row = sqlx::query(
         "select body_mac, resource from idempotency
@@ -28,7 +22,7 @@ pub async fn get(
     )
     .bind(tenant.uuid())
     .bind(rpc)
-    .bind(member.uuid())
+    .bind(who)
     .bind(key)
     .fetch_optional(&mut **tx)
     .await?;
@@ -39,7 +33,7 @@ pub async fn get(
 pub async fn insert(
     tx: &mut TenantTx,
     rpc: &str,
-    member: MemberId,
+    who: Uuid,
     key: &str,
     used: &Used,
     now: OffsetDateTime,
@@ -51,7 +45,7 @@ pub async fn insert(
     )
     .bind(tenant.uuid())
     .bind(rpc)
-    .bind(member.uuid())
+    .bind(who)
     .bind(key)
     .bind(&used.body_mac)
     .bind(used.resource)

@@ -8,12 +8,13 @@ use uuid::Uuid;
 use crate::{audit::tenant_of, rig::Rig};
 
 /// Tables that have no tenant, each with its reason.
-const WITHOUT_TENANT: [(&str, &str); 6] = [
+const WITHOUT_TENANT: [(&str, &str); 7] = [
     ("slugs", "finds the tenant"),
     ("migrations", "the schema's"),
     ("incarnation", "the database's"),
     ("outbox_slots", "leases"),
     ("outbox_relays", "leases"),
+    ("gateway_replicas", "which gateways share the limits"),
     ("stream_positions", "the bus's"),
 ];
 

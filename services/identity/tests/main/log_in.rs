@@ -22,7 +22,7 @@ async fn a_one_time_password_opens_nothing_but_its_own_change() {
     let opened = rig.log_in("acme", "owner@example.com", &one_time).await.unwrap();
     assert!(opened.must_change_password);
     let first = rig.authenticate(&opened.token).await.unwrap();
-    assert!(rig.world.access.of("identity").verify_principal(&first).await.unwrap().roles.is_empty());
+    assert!(rig.world.access.of("identity").verify_principal(&first).await.unwrap().roles().is_empty());
 
     let mut client = rig.as_member(&first);
     assert_eq!(client.get_self(GetSelfRequest {}).await.unwrap().into_inner().email, "owner@example.com");

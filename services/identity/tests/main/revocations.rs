@@ -58,7 +58,10 @@ async fn a_role_taken_at_one_replica_is_gone_at_the_other() {
     within(Duration::from_secs(1), || identity.revocations().is_void(&principal)).await;
     let renewed = rig.authenticate(&ada.token).await.unwrap();
     let renewed = read(&rig, &renewed).await;
-    assert!(renewed.roles.is_empty() && !identity.revocations().is_void(&renewed), "a new principal stands");
+    assert!(
+        renewed.roles().is_empty() && !identity.revocations().is_void(&renewed),
+        "a new principal stands"
+    );
     rig.world.stop().await;
     replica.world.stop().await;
 }
@@ -94,9 +97,10 @@ async fn check_principal_goes_by_the_rows() {
     let mut client = IdentityServiceClient::new(rig.world.client("messaging", "identity", None));
     let request = CheckPrincipalRequest {
         tenant_id: principal.tenant.to_string(),
-        member_id: principal.member.to_string(),
-        session_id: principal.session.to_string(),
+        member_id: principal.actor().to_string(),
+        session_id: principal.session().unwrap().to_string(),
         issued_at_ms: principal.issued_at_ms,
+        ..Default::default()
     };
     let mut valid = async |request| client.check_principal(request).await.unwrap().into_inner().valid;
     assert!(valid(request.clone()).await);
@@ -104,10 +108,10 @@ async fn check_principal_goes_by_the_rows() {
     assert!(
         !valid(CheckPrincipalRequest { issued_at_ms: principal.issued_at_ms - 1, ..request.clone() }).await
     );
-    let elsewhere = lethe_ids::SessionId::new(principal.member.uuid()).to_string();
+    let elsewhere = lethe_ids::SessionId::new(principal.actor().uuid()).to_string();
     assert!(!valid(CheckPrincipalRequest { session_id: elsewhere, ..request.clone() }).await);
     rig.as_member(&owner.principal)
-        .revoke_session(RevokeSessionRequest { session_id: principal.session.to_string() })
+        .revoke_session(RevokeSessionRequest { session_id: principal.session().unwrap().to_string() })
         .await
         .unwrap();
     assert!(!valid(request).await);

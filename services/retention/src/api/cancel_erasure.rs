@@ -21,7 +21,7 @@ pub(super) async fn cancel_erasure(
         State::Requested | State::Confirmed if row.fencing_at.is_none() => {}
         _ => return Err(Error::ErasureFenced),
     }
-    store::cancel(&mut tx, erasure_id, asking.member, now).await?;
+    store::cancel(&mut tx, erasure_id, asking.actor, now).await?;
     api.saga.announce(&mut tx, erasure_id, State::Cancelled, row.version + 1).await?;
     api.audit(&mut tx, asking, "CancelErasure", erasure_id).await?;
     let row = store::get(&mut tx, erasure_id).await?.ok_or(Error::Damaged)?;

@@ -32,7 +32,7 @@ pub(super) async fn confirm_erasure(
         }
         checked => checked?,
     }
-    store::confirm(&mut tx, erasure_id, asking.member, now).await?;
+    store::confirm(&mut tx, erasure_id, asking.actor, now).await?;
     store::plan(&mut tx, erasure_id, participants.len()).await?;
     api.saga.announce(&mut tx, erasure_id, State::Confirmed, row.version + 1).await?;
     api.audit(&mut tx, asking, "ConfirmErasure", erasure_id).await?;

@@ -153,7 +153,7 @@ async fn register(
     let new = NewErasure {
         id: erasure_id,
         contact: asked.contact,
-        member: asking.member,
+        actor: asking.actor,
         received_at: asked.received_at,
         due_at,
         requested_at: now,

@@ -1,6 +1,7 @@
 //! Rows of `erasures` and `erasure_participants` up to the point of no return.
 
-use lethe_ids::{ContactId, ErasureId, MemberId, ScopeId, SubjectId, UnitId};
+use lethe_access::Actor;
+use lethe_ids::{ContactId, ErasureId, ScopeId, SubjectId, UnitId};
 use lethe_service::{Limit, PageKey, TenantTx};
 use sqlx::{FromRow, Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -114,7 +115,7 @@ pub struct NewErasure<'a> {
     /// Whose data.
     pub contact: ContactId,
     /// Who asks.
-    pub member: MemberId,
+    pub actor: Actor,
     /// When the person asked.
     pub received_at: OffsetDateTime,
     /// The end of the period.
@@ -146,7 +147,7 @@ pub async fn insert(tx: &mut TenantTx, new: &NewErasure<'_>) -> Result<(), sqlx:
     .bind(tenant)
     .bind(new.id.uuid())
     .bind(new.contact.uuid())
-    .bind(new.member.uuid())
+    .bind(new.actor.uuid())
     .bind(new.received_at)
     .bind(new.due_at)
     .bind(new.requested_at)
@@ -305,7 +306,7 @@ pub async fn participants(tx: &mut TenantTx, id: ErasureId) -> Result<Vec<(Strin
 pub async fn confirm(
     tx: &mut TenantTx,
     id: ErasureId,
-    member: MemberId,
+    actor: Actor,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().uuid();
@@ -316,7 +317,7 @@ pub async fn confirm(
     )
     .bind(tenant)
     .bind(id.uuid())
-    .bind(member.uuid())
+    .bind(actor.uuid())
     .bind(now)
     .execute(&mut **tx)
     .await
@@ -330,7 +331,7 @@ pub async fn confirm(
 pub async fn cancel(
     tx: &mut TenantTx,
     id: ErasureId,
-    member: MemberId,
+    actor: Actor,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().uuid();
@@ -341,7 +342,7 @@ pub async fn cancel(
     )
     .bind(tenant)
     .bind(id.uuid())
-    .bind(member.uuid())
+    .bind(actor.uuid())
     .bind(now)
     .execute(&mut **tx)
     .await
