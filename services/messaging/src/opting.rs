@@ -87,6 +87,8 @@ impl State {
         most: usize,
     ) -> Result<bool, Error> {
         let mut tx = self.tx(tenant).await?;
+        // Before the addresses are read: a STOP that comes later, with others perhaps, leaves a later note.
+        let Some(asked_at) = opt_out::spread_asked_at(&mut tx, contact).await? else { return Ok(true) };
         let row = contact::find(&mut tx, contact).await?;
         drop(tx);
         // Being erased: its addresses are not known any more, and the note goes with it.
@@ -122,7 +124,7 @@ impl State {
         let all = subjects.len() <= most;
         if all {
             let mut tx = self.tx(tenant).await?;
-            opt_out::end_spread(&mut tx, contact).await?;
+            opt_out::end_spread(&mut tx, contact, asked_at).await?;
             tx.commit().await?;
         }
         Ok(all)

@@ -80,7 +80,8 @@ pub(crate) async fn remove(tx: &mut TenantTx, macs: &[[u8; 32]]) -> sqlx::Result
     Ok(())
 }
 
-/// Notes that the others with this contact's addresses are to be opted out, too.
+/// Notes that the others with this contact's addresses are to be opted out, too: as of `at`, so that whoever is at it for
+/// an earlier note does not take this one for done.
 pub(crate) async fn ask_spread(
     tx: &mut TenantTx,
     contact: ContactId,
@@ -88,7 +89,9 @@ pub(crate) async fn ask_spread(
 ) -> sqlx::Result<()> {
     let tenant = tx.tenant();
     sqlx::query(
-        "insert into opt_out_spreads (tenant_id, contact_id, asked_at) values ($1, $2, $3) on conflict do nothing",
+        "insert into opt_out_spreads as s (tenant_id, contact_id, asked_at) values ($1, $2, $3)
+         on conflict (tenant_id, contact_id)
+         do update set asked_at = greatest(excluded.asked_at, s.asked_at + interval '1 microsecond')",
     )
     .bind(tenant.uuid())
     .bind(contact.uuid())
@@ -98,6 +101,19 @@ pub(crate) async fn ask_spread(
     Ok(())
 }
 
+/// When it was noted that they are to be; `None` when they all are.
+pub(crate) async fn spread_asked_at(
+    tx: &mut TenantTx,
+    contact: ContactId,
+) -> sqlx::Result<Option<OffsetDateTime>> {
+    let tenant = tx.tenant();
+    sqlx::query_scalar("select asked_at from opt_out_spreads where tenant_id = $1 and contact_id = $2")
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
+        .fetch_optional(&mut **tx)
+        .await
+}
+
 /// It is tried again after the others.
 pub(crate) async fn put_off_spread(
     tx: &mut TenantTx,
@@ -105,21 +121,28 @@ pub(crate) async fn put_off_spread(
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let tenant = tx.tenant();
-    sqlx::query("update opt_out_spreads set asked_at = $3 where tenant_id = $1 and contact_id = $2")
-        .bind(tenant.uuid())
-        .bind(contact.uuid())
-        .bind(at)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "update opt_out_spreads set asked_at = greatest($3, asked_at) where tenant_id = $1 and contact_id = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .bind(at)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
-/// They all are.
-pub(crate) async fn end_spread(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<()> {
+/// They all are, as of the note of `asked_at`; a later note stays.
+pub(crate) async fn end_spread(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    asked_at: OffsetDateTime,
+) -> sqlx::Result<()> {
     let tenant = tx.tenant();
-    sqlx::query("delete from opt_out_spreads where tenant_id = $1 and contact_id = $2")
+    sqlx::query("delete from opt_out_spreads where tenant_id = $1 and contact_id = $2 and asked_at = $3")
         .bind(tenant.uuid())
         .bind(contact.uuid())
+        .bind(asked_at)
         .execute(&mut **tx)
         .await?;
     Ok(())

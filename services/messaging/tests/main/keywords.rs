@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use lethe_ids::ContactId;
-use lethe_proto::messaging::{GetContactRequest, Profile};
+use lethe_proto::messaging::{GetContactRequest, OptOutContactRequest, Profile, UpdateContactRequest};
 
-use crate::stage::{Stage, full_profile, reason};
+use tokio::sync::Notify;
+
+use crate::stage::{Stage, full_profile, reason, uuid_of};
 
 /// A word of each language of `articles-by-language.jsonl`, as a person would type it.
 const WORDS: &[(&str, &str, &str)] = &[
@@ -137,4 +139,61 @@ async fn others_with_the_address_are_opted_out_by_the_job_where_the_request_had_
         }
     };
     tokio::time::timeout(Duration::from_secs(5), left).await.expect("the note goes when all are out");
+}
+
+#[tokio::test]
+async fn a_second_stop_during_the_first_ones_work_leaves_its_own_note() {
+    let stage = Stage::new().await;
+    let mut db = stage.superuser().await;
+    let mail = |email: &str| Profile { email: email.into(), ..Profile::default() };
+    let (one, two) = (mail("maud.one@example.org"), mail("maud.two@example.org"));
+    let ada = stage.create(one.clone()).await;
+    let (first, second) = (stage.create(one).await, stage.create(two.clone()).await);
+    let stop = async || {
+        let request = OptOutContactRequest { contact_id: ada.contact_id.clone() };
+        stage.contacts().opt_out_contact(request).await.unwrap();
+    };
+    let (begin_second, first_is_done) = (Notify::new(), Notify::new());
+    let first_stop = async {
+        stop().await;
+        first_is_done.notify_one();
+    };
+    let second_stop = async {
+        begin_second.notified().await;
+        stop().await;
+    };
+    // The first STOP waits where it opts out who shares the first address, the second one at the second address.
+    let (held_first, held_second) = (stage.hold(&first).await, stage.hold(&second).await);
+    let story = async {
+        stage.somebody_waits().await;
+        let version = sqlx::query_scalar::<_, i64>("select version from contacts where contact_id = $1")
+            .bind(uuid_of(&ada.contact_id))
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+        let request = UpdateContactRequest {
+            contact_id: ada.contact_id.clone(),
+            email: two.email.clone().into(),
+            if_version: version.unsigned_abs(),
+            ..UpdateContactRequest::default()
+        };
+        stage.contacts().update_contact(request).await.unwrap();
+        let at = "select asked_at from opt_out_spreads";
+        let before: time::OffsetDateTime = sqlx::query_scalar(at).fetch_one(&mut db).await.unwrap();
+        begin_second.notify_one();
+        while sqlx::query_scalar::<_, time::OffsetDateTime>(at).fetch_one(&mut db).await.unwrap() == before {
+            tokio::task::yield_now().await;
+        }
+        drop(held_first);
+        first_is_done.notified().await;
+        let left = "select count(*) from opt_out_spreads";
+        let notes: i64 = sqlx::query_scalar(left).fetch_one(&mut db).await.unwrap();
+        assert_eq!(notes, 1, "the later note is not the first one's to end");
+        drop(held_second);
+    };
+    tokio::join!(first_stop, second_stop, story);
+    assert!(is_out(&stage, &first.contact_id).await && is_out(&stage, &second.contact_id).await);
+    let notes: i64 =
+        sqlx::query_scalar("select count(*) from opt_out_spreads").fetch_one(&mut db).await.unwrap();
+    assert_eq!(notes, 0);
 }
