@@ -26,6 +26,9 @@ impl Scope {
     /// INVALID_ARGUMENT at the id that is none.
     pub(crate) fn of(given: Option<proto::Scope>) -> Result<Self, Error> {
         let given = given.ok_or_else(|| Invalid::new("scope", "is missing"))?;
+        if !matches!(given.mode(), proto::Mode::Unspecified | proto::Mode::Everything) {
+            return Err(Invalid::new("scope.mode", "is none that is known here").into());
+        }
         Ok(Self {
             id: id("scope.scope_id", &given.scope_id)?,
             tenant: id("scope.tenant_id", &given.tenant_id)?,

@@ -2,7 +2,7 @@
 
 mod cancel_erasure;
 mod confirm_erasure;
-mod encode;
+pub(crate) mod encode;
 mod get_certificate;
 mod get_erasure;
 mod list_certificate_keys;

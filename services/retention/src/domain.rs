@@ -5,6 +5,7 @@ mod backoff;
 mod calendar;
 mod commitment;
 mod confirmation;
+mod mode;
 mod state;
 mod step;
 
@@ -12,5 +13,6 @@ pub use backoff::Backoff;
 pub use calendar::{Calendar, CalendarError};
 pub use commitment::commitment;
 pub use confirmation::{Confirmation, ConfirmationError};
-pub use state::{Mode, State};
+pub use mode::Mode;
+pub use state::State;
 pub use step::{Code, Next, Stage, Step, is_ready, next};

@@ -5,7 +5,7 @@
 //! evidence. The fence keeps the bare id on purpose, so that no erasure is asked for it again.
 
 use lethe_ambient::Entropy;
-use lethe_ids::{ContactId, ErasureId, ScopeId, TenantId};
+use lethe_ids::{ContactId, ConversationId, ErasureId, ScopeId, TenantId};
 use lethe_keyring::{Place, Purpose, seal_with};
 use lethe_proto::erasure::{FenceResponse, PurgeResponse, Tally};
 use lethe_service::{Database, timestamp};
@@ -16,15 +16,16 @@ use uuid::Uuid;
 
 use crate::{
     certificate::Digest,
+    domain::Mode,
     error::Error,
-    store::{self, OwnRows},
+    store::{self, OwnRows, Whose},
 };
 
 /// The tables' names, in tallies and findings.
 pub(crate) const STORE: &str = "postgres";
 
 /// What is to be erased.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scope {
     /// Random, never used again.
     pub scope: ScopeId,
@@ -34,14 +35,28 @@ pub(crate) struct Scope {
     pub erasure: ErasureId,
     /// Whose rows.
     pub contact: ContactId,
+    /// How much of the contact.
+    pub mode: Mode,
+    /// Of a mode that is a part: which conversations.
+    pub conversations: Vec<ConversationId>,
+}
+
+impl Scope {
+    /// Whose rows are to go.
+    pub(crate) fn whose(&self) -> Whose<'_> {
+        match self.mode.is_whole() {
+            true => Whose::Contact(self.contact),
+            false => Whose::Part(self.erasure, &self.conversations),
+        }
+    }
 }
 
 /// The list that the fence freezes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Census {
-    /// Erasures that named the contact.
+    /// Erasures that named the contact or the conversation.
     pub erasures: Vec<Uuid>,
-    /// Keys of requests to erase the contact.
+    /// Keys of the requests for them.
     pub idempotency_keys: Vec<String>,
 }
 
@@ -69,7 +84,7 @@ pub(crate) fn tallies(rows: &OwnRows) -> Vec<Tally> {
 /// Commits the fence with its census; the second call answers what the first did.
 ///
 /// # Errors
-/// When PostgreSQL fails, or the contact is fenced for another scope.
+/// When PostgreSQL fails, or it is fenced for another scope.
 pub(crate) async fn fence(
     db: &Database,
     entropy: &Entropy,
@@ -81,7 +96,7 @@ pub(crate) async fn fence(
     if let Some(fence) = store::fence_of(&mut tx, scope.scope).await? {
         return FenceResponse::decode(&fence.answer[..]).map_err(|_| Error::Damaged);
     }
-    let rows = store::own_rows(&mut tx, scope.contact).await?;
+    let rows = store::own_rows(&mut tx, scope.whose()).await?;
     let answer_tallies = tallies(&rows);
     let census = Census { erasures: rows.erasures, idempotency_keys: rows.idempotency_keys };
     let census = serde_json::to_vec(&census).map_err(|_| Error::Damaged)?;
@@ -89,23 +104,29 @@ pub(crate) async fn fence(
         census_digest: Digest::of(&census).0.to_vec().into(),
         tallies: answer_tallies,
         fenced_at: Some(timestamp(now)),
+        ..FenceResponse::default()
     };
     let fence = store::Fence {
         scope: scope.scope,
         erasure: scope.erasure,
         contact: scope.contact,
+        mode: scope.mode,
+        conversation: match scope.mode {
+            Mode::Conversation => scope.conversations.first().copied(),
+            _ => None,
+        },
         fenced_at: now,
         census: seal_with(census_key, entropy, place(scope), &census),
         answer: answer.encode_to_vec(),
     };
-    store::fence(&mut tx, &fence).await?;
+    store::fence(&mut tx, entropy.uuid4(), &fence).await?;
     // Two calls at once: the one that came second answers what the first froze.
     let kept = store::fence_of(&mut tx, scope.scope).await?.ok_or(Error::ScopeNotFenced)?;
     tx.commit().await?;
     FenceResponse::decode(&kept.answer[..]).map_err(|_| Error::Damaged)
 }
 
-/// Takes the contact out of the rows that name it. Needs the fence; may be called again.
+/// Takes the contact, or the part of it, out of the rows that name it. Needs the fence; may be called again.
 ///
 /// # Errors
 /// [`Error::ScopeNotFenced`] before [`fence`].
@@ -115,7 +136,10 @@ pub(crate) async fn purge(db: &Database, scope: &Scope, now: OffsetDateTime) -> 
     if fence.contact != scope.contact || fence.erasure != scope.erasure {
         return Err(Error::ScopeNotFenced);
     }
-    store::unlink(&mut tx, fence.contact).await?;
+    if store::is_another_being_fenced(&mut tx, scope.whose()).await? {
+        return Err(Error::OtherErasureBeingFenced);
+    }
+    store::unlink(&mut tx, scope.whose(), now).await?;
     tx.commit().await?;
     // The fence lets nothing in, so what was unlinked over all calls is what the census had.
     let fenced = FenceResponse::decode(&fence.answer[..]).map_err(|_| Error::Damaged)?;

@@ -14,13 +14,16 @@ pub enum Error {
     /// No contact of this tenant, or one that is erased.
     #[error("there is no such contact")]
     ContactNotFound,
+    /// No conversation of this contact, or one that is erased.
+    #[error("there is no such conversation")]
+    ConversationNotFound,
     /// No erasure of this tenant.
     #[error("there is no such erasure")]
     ErasureNotFound,
     /// Not certified yet.
     #[error("there is no certificate yet")]
     CertificateNotFound,
-    /// The contact has an erasure that is not over.
+    /// The contact has an erasure of the kind that is not over.
     #[error("an erasure of this contact is open")]
     ErasureAlreadyOpen,
     /// The idempotency key was used with another body.
@@ -46,6 +49,9 @@ pub enum Error {
     /// As a participant: the scope was never fenced here, or is another's.
     #[error("the scope is not fenced")]
     ScopeNotFenced,
+    /// As a participant: another erasure of the contact must be fenced here first.
+    #[error("another erasure of the contact is being fenced")]
+    OtherErasureBeingFenced,
     /// As a participant: the census does not open under the key that was given.
     #[error("the census does not open")]
     CensusUnreadable,
@@ -68,10 +74,11 @@ impl From<Error> for Failure {
         match error {
             Error::Request(failure) => failure,
             Error::ContactNotFound => Self::not_found("contact"),
+            Error::ConversationNotFound => Self::not_found("conversation"),
             Error::ErasureNotFound => Self::not_found("erasure"),
             Error::CertificateNotFound => Self::not_found("certificate"),
             Error::ErasureAlreadyOpen => {
-                Self::conflict("ERASURE_ALREADY_OPEN", "this contact has an erasure that is not over")
+                Self::conflict("ERASURE_ALREADY_OPEN", "this contact has such an erasure that is not over")
             }
             Error::IdempotencyKeyReused => Self::precondition(
                 "IDEMPOTENCY_KEY_REUSED",
@@ -97,6 +104,10 @@ impl From<Error> for Failure {
             Error::ScopeNotFenced => {
                 Self::precondition("SCOPE_NOT_FENCED", "this scope was never fenced here")
             }
+            Error::OtherErasureBeingFenced => Self::unavailable(
+                "OTHER_ERASURE_BEING_FENCED",
+                "another erasure of the contact is fenced first",
+            ),
             Error::CensusUnreadable => {
                 Self::precondition("CENSUS_UNREADABLE", "the census does not open under this key")
             }

@@ -11,7 +11,7 @@ mod objects;
 use lethe_ids::TenantId;
 use time::OffsetDateTime;
 
-pub use entry::{Census, Entry, Erasure};
+pub use entry::{Census, Entry, Erasure, Record, SuppressedAddress, Suppression};
 pub use objects::{Objects, ObjectsConfig, PutError};
 
 use crate::certificate::{Digest, LedgerReference};
@@ -59,19 +59,20 @@ impl Ledger {
         Self { objects }
     }
 
-    /// Records that an erasure was confirmed and fenced. Durable when it returns; the second call for an erasure answers
-    /// the entry of the first.
+    /// Records that an erasure was confirmed and fenced, or that addresses stay blocked. Durable when it returns; a second
+    /// call for the same, no longer after `since` than a saga lasts, answers the entry of the first.
     ///
     /// # Errors
     /// When the store fails, or the end of the chain is damaged.
-    pub async fn record_erasure(
+    pub async fn record(
         &self,
-        erasure: Erasure,
+        record: Record,
+        since: OffsetDateTime,
         recorded_at: OffsetDateTime,
     ) -> Result<LedgerReference, LedgerError> {
-        let tenant = erasure.tenant_id;
+        let tenant = record.tenant();
         let mut head = self.head(tenant).await?;
-        if let Some(placed) = self.find(tenant, head, &erasure).await? {
+        if let Some(placed) = self.find(tenant, head, &record, since).await? {
             // An earlier try may have died between making the entry and making it durable.
             self.objects.make_durable(&key(tenant, placed.entry.number)).await?;
             return Ok(placed.reference);
@@ -82,7 +83,11 @@ impl Ledger {
                 number => self.read(tenant, number).await?.reference.digest,
             };
             let number = head + 1;
-            let entry = Entry { version: 1, number, previous, recorded_at, erasure: erasure.clone() };
+            let (erasure, suppression) = match record.clone() {
+                Record::Erasure(erasure) => (Some(erasure), None),
+                Record::Suppression(suppression) => (None, Some(suppression)),
+            };
+            let entry = Entry { version: 1, number, previous, recorded_at, erasure, suppression };
             let bytes = entry.encode();
             let digest = Digest::of(&bytes);
             match self.objects.put_if_absent(&key(tenant, number), bytes).await {
@@ -112,19 +117,20 @@ impl Ledger {
         Ok(chain)
     }
 
-    /// Looks for the erasure's entry from the end, no further back than the moment it was confirmed.
+    /// Looks for the record's entry from the end, no further back than `since`.
     async fn find(
         &self,
         tenant: TenantId,
         head: u64,
-        erasure: &Erasure,
+        record: &Record,
+        since: OffsetDateTime,
     ) -> Result<Option<Placed>, LedgerError> {
         for number in (1..=head).rev() {
             let placed = self.read(tenant, number).await?;
-            if placed.entry.erasure.erasure_id == erasure.erasure_id {
+            if record.is_in(&placed.entry) {
                 return Ok(Some(placed));
             }
-            if placed.entry.recorded_at < erasure.confirmed_at {
+            if placed.entry.recorded_at < since {
                 break;
             }
         }
@@ -141,7 +147,7 @@ impl Ledger {
         let broken = || LedgerError::Broken { tenant, number };
         let bytes = self.objects.get(&key(tenant, number)).await?.ok_or_else(broken)?;
         let entry = Entry::decode(&bytes)
-            .filter(|entry| entry.number == number && entry.erasure.tenant_id == tenant)
+            .filter(|entry| entry.number == number && entry.tenant() == Some(tenant))
             .ok_or_else(broken)?;
         Ok(Placed { reference: LedgerReference { number, digest: Digest::of(&bytes) }, entry })
     }

@@ -50,9 +50,11 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The schema of the service's own database.
 pub fn migrations() -> Vec<Migration> {
-    let own =
-        Migration { version: 100, name: "erasures", sql: include_str!("../migrations/0100_erasures.sql") };
-    [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain([own]).collect()
+    let own = [
+        Migration { version: 100, name: "erasures", sql: include_str!("../migrations/0100_erasures.sql") },
+        Migration { version: 110, name: "modes", sql: include_str!("../migrations/0110_modes.sql") },
+    ];
+    [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain(own).collect()
 }
 
 /// Puts the service together.

@@ -28,9 +28,10 @@ pub use view::participant_states;
 
 use crate::{
     NAME,
+    api::encode::mode_to_wire,
     certificate::{Digest, LedgerReference, Signer},
     config::AdvanceConfig,
-    domain::{Code, Next, State, Step, next},
+    domain::{Code, Mode, Next, State, Step, next},
     ledger::Ledger,
     store::{self, Lease, StepRow},
 };
@@ -250,11 +251,15 @@ impl Saga {
     ) -> Result<participant::Call<'a>, Trouble> {
         let name = position.and_then(|position| loaded.participants.get(position)).ok_or_else(damaged)?;
         let context = CallContext::for_job(JOB, &self.entropy, self.config.call_timeout());
+        let erasure = &loaded.erasure;
         let scope = Scope {
-            scope_id: loaded.erasure.scope.to_string(),
+            scope_id: erasure.scope.to_string(),
             tenant_id: lease.tenant.to_string(),
             erasure_id: lease.erasure.to_string(),
-            contact_id: loaded.erasure.contact.ok_or_else(damaged)?.to_string(),
+            contact_id: erasure.contact.ok_or_else(damaged)?.to_string(),
+            mode: mode_to_wire(erasure.mode).into(),
+            conversation_ids: loaded.conversations()?,
+            suppress: erasure.suppress,
         };
         Ok(participant::Call::new(name, self.peers.client(name, &context), scope))
     }
@@ -361,7 +366,10 @@ impl Saga {
         match outcome {
             Outcome::Done(bytes) => answer = bytes,
             Outcome::Found => {}
-            Outcome::Recorded(reference) => store::recorded(&mut tx, lease, reference).await?,
+            Outcome::Recorded(reference) => {
+                store::recorded(&mut tx, lease, reference).await?;
+                self.drop_suppressions(&mut tx, lease, loaded).await?;
+            }
             Outcome::Signed(signed) => self.keep(&mut tx, lease, loaded, &signed).await?,
         }
         store::finish_step(&mut tx, lease, (step, position), answer.as_deref(), now).await?;
@@ -417,6 +425,24 @@ impl Loaded {
         let row = self.steps.iter().find(|row| row.stage.step == step && row.stage.participant == position);
         let answer = row.and_then(|row| row.answer.as_deref()).ok_or_else(damaged)?;
         M::decode(answer).map_err(|_| damaged())
+    }
+
+    /// What the fence is around where a part of the contact is erased: as the request says, or, of its e-mail, as messaging
+    /// said when it was fenced, before any other.
+    fn conversations(&self) -> Result<Vec<String>, Trouble> {
+        let erasure = &self.erasure;
+        match erasure.mode {
+            Mode::Everything | Mode::ContactOnly => Ok(Vec::new()),
+            Mode::Conversation => Ok(vec![erasure.conversation.ok_or_else(damaged)?.to_string()]),
+            Mode::Email => {
+                let first = self.steps.iter().find(|row| {
+                    row.stage.step == Step::Fence && row.stage.participant == Some(0) && row.answer.is_some()
+                });
+                let Some(_) = first else { return Ok(Vec::new()) };
+                let fenced: FenceResponse = self.answer(Step::Fence, Some(0))?;
+                Ok(fenced.conversation_ids)
+            }
+        }
     }
 
     /// The digests of the participants' censuses, in their order.

@@ -9,14 +9,18 @@ mod idempotency;
 mod step;
 
 pub use advance::{
-    Lease, claim, due, enter, fail_step, finish_step, recorded, release, renew, reset_purge, start_fencing,
+    Lease, claim, due, enter, fail_step, finish_step, recorded, release, renew, replace_answer, reset_purge,
+    start_fencing,
 };
 pub use certificate::{certificate, insert_certificate, newest_certificate, take_nonce};
 pub use erasure::{
     Erasure, NewErasure, Requested, cancel, confirm, get, insert, list, lock, open_of, owned_secrets,
     participants, recount,
 };
-pub use fence::{Fence, OwnRows, fence, fence_of, forget, is_fenced, own_rows, unlink};
+pub use fence::{
+    Fence, OwnRows, Whose, fence, fence_of, forget, is_another_being_fenced, is_conversation_fenced,
+    is_fenced, own_rows, unlink,
+};
 pub use idempotency::{Remembered, recall, remember};
 pub use step::{StepRow, plan, steps};
 

@@ -1,19 +1,20 @@
 //! Disbelieves the eraser: reads as the verify role, by statements of its own, what is still there. It goes by the census
-//! and by the catalogue: every column of the type `contact_id`, whatever table a later migration gives one to.
+//! and by the catalogue: every column of the type `contact_id` or `conversation_id`, whatever table a later migration gives
+//! one to.
 
-use lethe_ids::ContactId;
 use lethe_keyring::open_with;
 use lethe_proto::erasure::{Attestation, Finding, VerifyAbsentResponse};
 use lethe_service::{Database, TenantTx, timestamp};
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     erase::{Census, STORE, Scope, place},
     error::Error,
 };
 
-/// The table that keeps the id on purpose.
+/// The table that keeps an id on purpose.
 const KEPT: &str = "fences";
 
 /// Reads again what the scope had, and says what is there.
@@ -39,7 +40,8 @@ pub(crate) async fn verify_absent(
 
     let tenant = scope.tenant.uuid();
     let erasures: i64 = sqlx::query_scalar(
-        "select count(*) from erasures where tenant_id = $1 and erasure_id = any($2) and contact_id is not null",
+        "select count(*) from erasures where tenant_id = $1 and erasure_id = any($2)
+            and (contact_id is not null or conversation_id is not null)",
     )
     .bind(tenant)
     .bind(&census.erasures)
@@ -55,44 +57,44 @@ pub(crate) async fn verify_absent(
         re_read("erasures", census.erasures.len(), erasures, "CONTACT_ID_ABSENT"),
         re_read("idempotency_keys", census.idempotency_keys.len(), keys, "ROWS_ABSENT"),
     ];
-    for (table, column) in contact_columns(&mut tx).await? {
-        let found = naming(&mut tx, &table, &column, scope.contact).await?;
+    // Where a part is erased the contact lives on, and other rows may name it.
+    let (domain, ids, code) = match scope.mode.is_whole() {
+        true => ("contact_id", vec![scope.contact.uuid()], "CONTACT_ID_ABSENT"),
+        false => {
+            let ids = scope.conversations.iter().map(|conversation| conversation.uuid()).collect();
+            ("conversation_id", ids, "CONVERSATION_ID_ABSENT")
+        }
+    };
+    for (table, column) in columns_of(&mut tx, domain).await? {
+        let found = naming(&mut tx, &table, &column, &ids).await?;
         findings.push(match table.as_str() {
-            KEPT => line(KEPT, Attestation::Declared, 1, found, "FENCE_KEPT"),
-            _ => re_read(&table, 1, found, "CONTACT_ID_ABSENT"),
+            KEPT => line(KEPT, Attestation::Declared, ids.len() as u64, found, "FENCE_KEPT"),
+            _ => re_read(&table, ids.len(), found, code),
         });
     }
     findings.push(line("old_pages", Attestation::NotLookedAt, 0, 0, "OLD_PAGES_RANDOM_IDS"));
     Ok(VerifyAbsentResponse { findings, verified_at: Some(timestamp(now)) })
 }
 
-/// Every column of the type `contact_id`: (table, column).
-async fn contact_columns(tx: &mut TenantTx) -> Result<Vec<(String, String)>, sqlx::Error> {
+/// Every column of that type: (table, column).
+async fn columns_of(tx: &mut TenantTx, domain: &str) -> Result<Vec<(String, String)>, sqlx::Error> {
     sqlx::query_as(
         "select c.relname::text, a.attname::text from pg_attribute a
          join pg_class c on c.oid = a.attrelid join pg_type t on t.oid = a.atttypid
-         where t.typname = 'contact_id' and c.relkind in ('r', 'p') and not a.attisdropped
+         where t.typname = $1 and c.relkind in ('r', 'p') and not a.attisdropped
          order by 1, 2",
     )
+    .bind(domain)
     .fetch_all(&mut **tx)
     .await
 }
 
-/// How many rows of the table name the contact.
-async fn naming(
-    tx: &mut TenantTx,
-    table: &str,
-    column: &str,
-    contact: ContactId,
-) -> Result<i64, sqlx::Error> {
+/// How many rows of the table name one of them.
+async fn naming(tx: &mut TenantTx, table: &str, column: &str, ids: &[Uuid]) -> Result<i64, sqlx::Error> {
     let (table, column) = (quoted(table), quoted(column));
     // Safe: both names come from the catalogue and are quoted.
-    let statement = format!("select count(*) from {table} where tenant_id = $1 and {column} = $2");
-    sqlx::query_scalar(AssertSqlSafe(statement))
-        .bind(tx.tenant().uuid())
-        .bind(contact.uuid())
-        .fetch_one(&mut **tx)
-        .await
+    let statement = format!("select count(*) from {table} where tenant_id = $1 and {column}::uuid = any($2)");
+    sqlx::query_scalar(AssertSqlSafe(statement)).bind(tx.tenant().uuid()).bind(ids).fetch_one(&mut **tx).await
 }
 
 fn quoted(name: &str) -> String {

@@ -85,6 +85,9 @@ impl ParticipantService for Api {
 /// The scope of an erasure's request.
 fn scope(scope: Option<erasure::Scope>) -> Result<Scope, Failure> {
     let scope = scope.ok_or_else(|| Failure::invalid("scope", "is missing"))?;
+    if !matches!(scope.mode(), erasure::Mode::Unspecified | erasure::Mode::Everything) {
+        return Err(Failure::invalid("scope.mode", "is none that is known here"));
+    }
     Ok(Scope {
         scope: id("scope.scope_id", &scope.scope_id)?,
         tenant: id("scope.tenant_id", &scope.tenant_id)?,

@@ -168,6 +168,7 @@ pub(crate) async fn request_erasure(
         contact_id: body.contact_id.to_string(),
         received_at: body.received_at.map(At::timestamp),
         idempotency: key.idempotency(),
+        ..RequestErasureRequest::default()
     };
     let answer = acting.retention().request_erasure(request).await?.into_inner();
     let erasure = answer.erasure.ok_or_else(|| Problem::internal("retention requested no erasure"))?;

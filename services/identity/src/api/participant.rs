@@ -6,8 +6,9 @@ mod purge;
 mod verify_absent;
 
 use lethe_proto::erasure::{
-    CountRequest, CountResponse, FenceRequest, FenceResponse, PurgeRequest, PurgeResponse, Scope as Asked,
-    Tally, VerifyAbsentRequest, VerifyAbsentResponse, participant_service_server::ParticipantService,
+    CountRequest, CountResponse, FenceRequest, FenceResponse, Mode, PurgeRequest, PurgeResponse,
+    Scope as Asked, Tally, VerifyAbsentRequest, VerifyAbsentResponse,
+    participant_service_server::ParticipantService,
 };
 use lethe_service::id;
 use tonic::{Request, Response, Status};
@@ -39,6 +40,9 @@ impl ParticipantService for Identity {
 
 fn scope(asked: Option<&Asked>) -> Result<Scope, Error> {
     let asked = asked.ok_or(Invalid::new("scope", "is missing"))?;
+    if !matches!(asked.mode(), Mode::Unspecified | Mode::Everything) {
+        return Err(Invalid::new("scope.mode", "is none that is known here").into());
+    }
     Ok(Scope {
         id: id("scope.scope_id", &asked.scope_id)?,
         tenant: id("scope.tenant_id", &asked.tenant_id)?,

@@ -33,6 +33,7 @@ fn scope(owner: &Someone) -> Scope {
         tenant_id: tenant_of(owner).to_string(),
         erasure_id: ErasureId::new(Uuid::from_u128(0xe1)).to_string(),
         contact_id: contact().to_string(),
+        ..Scope::default()
     }
 }
 

@@ -18,5 +18,9 @@ pub(super) async fn count(state: &State, request: Request<CountRequest>) -> Resu
     if known {
         counts.push(Counted::new("keystore", "secrets", secrets));
     }
-    Ok(CountResponse { tallies: counts.iter().map(Counted::tally).collect(), known })
+    Ok(CountResponse {
+        tallies: counts.iter().map(Counted::tally).collect(),
+        known,
+        ..CountResponse::default()
+    })
 }

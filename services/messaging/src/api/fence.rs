@@ -67,6 +67,7 @@ pub(super) async fn fence(state: &State, request: Request<FenceRequest>) -> Resu
         census_digest: digest.into(),
         tallies: tallies.iter().map(Counted::tally).collect(),
         fenced_at: Some(timestamp(at)),
+        ..FenceResponse::default()
     })
 }
 
@@ -81,6 +82,7 @@ fn again(state: &State, scope: &Scope, key: &[u8; 32], row: &FenceRow) -> Result
         census_digest: row.census_digest.clone().into(),
         tallies: row.tallies.iter().map(Counted::tally).collect(),
         fenced_at: Some(timestamp(row.fenced_at)),
+        ..FenceResponse::default()
     })
 }
 

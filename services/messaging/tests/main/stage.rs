@@ -225,6 +225,7 @@ impl Stage {
             tenant_id: self.tenant.to_string(),
             erasure_id: ErasureId::new(self.world.entropy.uuid4()).to_string(),
             contact_id: contact.contact_id.clone(),
+            ..erasure::Scope::default()
         }
     }
 

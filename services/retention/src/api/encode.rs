@@ -1,7 +1,7 @@
 //! An erasure as the protobuf says it.
 
 use lethe_proto::{
-    erasure::{CountResponse, Tally},
+    erasure::{self, CountResponse, Tally},
     retention::{Erasure, ErasureState},
 };
 use lethe_service::{TenantTx, timestamp};
@@ -9,7 +9,7 @@ use prost::Message;
 use time::OffsetDateTime;
 
 use crate::{
-    domain::State,
+    domain::{Mode, State},
     error::Error,
     saga::participant_states,
     store::{self, StepRow},
@@ -44,6 +44,26 @@ pub(super) fn state_of_wire(state: ErasureState) -> Option<State> {
     })
 }
 
+/// The wire's word for a mode.
+pub(crate) fn mode_to_wire(mode: Mode) -> erasure::Mode {
+    match mode {
+        Mode::Everything => erasure::Mode::Everything,
+        Mode::Conversation => erasure::Mode::Conversation,
+        Mode::ContactOnly => erasure::Mode::ContactOnly,
+        Mode::Email => erasure::Mode::Email,
+    }
+}
+
+/// Our word for the wire's mode.
+pub(super) fn mode_of_wire(mode: erasure::Mode) -> Mode {
+    match mode {
+        erasure::Mode::Unspecified | erasure::Mode::Everything => Mode::Everything,
+        erasure::Mode::Conversation => Mode::Conversation,
+        erasure::Mode::ContactOnly => Mode::ContactOnly,
+        erasure::Mode::Email => Mode::Email,
+    }
+}
+
 /// The erasure with its participants' counts and states, as the transaction sees it.
 pub(super) async fn erasure(
     tx: &mut TenantTx,
@@ -73,6 +93,7 @@ fn encode(
     }
     let names: Vec<String> = participants.iter().map(|(name, _)| name.clone()).collect();
     let contact = row.contact.filter(|_| !row.state.is_certified());
+    let conversation = row.conversation.filter(|_| !row.state.is_certified());
     Ok(Erasure {
         erasure_id: row.id.to_string(),
         contact_id: contact.map(|contact| contact.to_string()).unwrap_or_default(),
@@ -85,5 +106,8 @@ fn encode(
         tallies,
         participants: participant_states(row.state, &names, steps, now),
         version: row.version,
+        mode: mode_to_wire(row.mode).into(),
+        conversation_id: conversation.map(|conversation| conversation.to_string()).unwrap_or_default(),
+        suppress: row.suppress,
     })
 }

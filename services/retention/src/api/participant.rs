@@ -10,6 +10,7 @@ use lethe_service::{Database, Failure, id};
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
+use super::encode;
 use crate::{
     erase::{self, Scope},
     error::Error,
@@ -29,11 +30,14 @@ pub struct Participant {
 
 fn scope(scope: Option<WireScope>) -> Result<Scope, Failure> {
     let scope = scope.ok_or_else(|| Failure::invalid("scope", "is missing"))?;
+    let conversations = scope.conversation_ids.iter().map(|text| id("scope.conversation_ids", text));
     Ok(Scope {
         scope: id("scope.scope_id", &scope.scope_id)?,
         tenant: id("scope.tenant_id", &scope.tenant_id)?,
         erasure: id("scope.erasure_id", &scope.erasure_id)?,
         contact: id("scope.contact_id", &scope.contact_id)?,
+        mode: encode::mode_of_wire(scope.mode()),
+        conversations: conversations.collect::<Result<_, _>>()?,
     })
 }
 
@@ -47,9 +51,9 @@ impl ParticipantService for Participant {
     async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountResponse>, Status> {
         let scope = scope(request.into_inner().scope)?;
         let mut tx = self.db.tenant(scope.tenant).await.map_err(Error::from)?;
-        let rows = store::own_rows(&mut tx, scope.contact).await.map_err(Error::from)?;
+        let rows = store::own_rows(&mut tx, scope.whose()).await.map_err(Error::from)?;
         // An erasure that was asked for does not make a contact known.
-        Ok(Response::new(CountResponse { tallies: erase::tallies(&rows), known: false }))
+        Ok(Response::new(CountResponse { tallies: erase::tallies(&rows), ..CountResponse::default() }))
     }
 
     async fn fence(&self, request: Request<FenceRequest>) -> Result<Response<FenceResponse>, Status> {

@@ -5,7 +5,7 @@
 //! fenced in between is either still held by the open erasure's unique index or already seen here.
 
 use futures::future::try_join_all;
-use lethe_ids::{ContactId, ErasureId, ScopeId, SubjectId, UnitId};
+use lethe_ids::{ContactId, ConversationId, ErasureId, ScopeId, SubjectId, UnitId};
 use lethe_proto::{
     erasure::{CountRequest, CountResponse, Scope, participant_service_client::ParticipantServiceClient},
     request::Idempotency,
@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use super::{Api, Asking, encode};
 use crate::{
-    domain::{Confirmation, State},
+    domain::{Confirmation, Mode, State},
     error::Error,
     store::{self, NewErasure},
 };
@@ -25,6 +25,9 @@ use crate::{
 /// What is asked for, decoded.
 struct Asked {
     contact: ContactId,
+    mode: Mode,
+    conversation: Option<ConversationId>,
+    suppress: bool,
     received_at: OffsetDateTime,
     key: String,
     body: RequestErasureRequest,
@@ -46,10 +49,10 @@ pub(super) async fn request_erasure(
     if let Some(answer) = replay(&mut tx, &asked, now).await? {
         return Ok(answer);
     }
-    refuse_if_open(&mut tx, asked.contact, now).await?;
+    refuse_if_open(&mut tx, &asked, now).await?;
     drop(tx);
 
-    let participants = count(api, asking, asked.contact).await?;
+    let participants = count(api, asking, &asked).await?;
     let new_id = ErasureId::new(api.entropy().uuid7(api.clock()));
     register(api, asking, &asked, due_at, new_id, &participants).await
 }
@@ -57,6 +60,12 @@ pub(super) async fn request_erasure(
 impl Asked {
     fn decode(mut request: RequestErasureRequest, now: OffsetDateTime) -> Result<Self, Failure> {
         let contact = id("contact_id", &request.contact_id)?;
+        let mode = encode::mode_of_wire(request.mode());
+        let conversation = match (mode, request.conversation_id.as_str()) {
+            (Mode::Conversation, text) => Some(id("conversation_id", text)?),
+            (_, "") => None,
+            _ => return Err(Failure::invalid("conversation_id", "belongs to the mode conversation alone")),
+        };
         let received_at = match &request.received_at {
             Some(at) => instant(at, "received_at")?,
             None => now,
@@ -70,7 +79,8 @@ impl Asked {
         if !fits {
             return Err(Failure::invalid("idempotency.key", "must be 1 to 64 characters of A-Z a-z 0-9 _ -"));
         }
-        Ok(Self { contact, received_at, key, body: request })
+        let suppress = request.suppress;
+        Ok(Self { contact, mode, conversation, suppress, received_at, key, body: request })
     }
 }
 
@@ -93,45 +103,66 @@ async fn replay(
 /// One that waits for its confirmation in vain may be counted again; any other stands in the way.
 async fn refuse_if_open(
     tx: &mut TenantTx,
-    contact: ContactId,
+    asked: &Asked,
     now: OffsetDateTime,
 ) -> Result<Option<store::Erasure>, Error> {
-    if store::is_fenced(tx, contact).await? {
-        return Err(Error::ContactNotFound);
-    }
-    match store::open_of(tx, contact).await? {
+    refuse_if_fenced(tx, asked).await?;
+    match store::open_of(tx, asked.contact, asked.mode, asked.conversation).await? {
         Some(open) if open.state == State::Requested && open.confirmation.expires_at <= now => Ok(Some(open)),
         Some(_) => Err(Error::ErasureAlreadyOpen),
         None => Ok(None),
     }
 }
 
-/// Names and encoded counts, in the order of fencing.
-async fn count(api: &Api, asking: &Asking, contact: ContactId) -> Result<Vec<(String, Vec<u8>)>, Error> {
+/// Nothing is erased a second time.
+async fn refuse_if_fenced(tx: &mut TenantTx, asked: &Asked) -> Result<(), Error> {
+    if store::is_fenced(tx, asked.contact).await? {
+        return Err(Error::ContactNotFound);
+    }
+    match asked.conversation {
+        Some(conversation) if store::is_conversation_fenced(tx, conversation).await? => {
+            Err(Error::ConversationNotFound)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names and encoded counts, in the order of fencing. The first one, messaging, says which conversations the others count.
+async fn count(api: &Api, asking: &Asking, asked: &Asked) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let context = asking.context.clone().without_principal().within(api.count_timeout);
     // Counting binds no scope yet: these ids are of no further use.
-    let scope = Scope {
+    let mut scope = Scope {
         scope_id: ScopeId::new(api.entropy().uuid4()).to_string(),
         tenant_id: asking.tenant.to_string(),
         erasure_id: ErasureId::new(api.entropy().uuid7(api.clock())).to_string(),
-        contact_id: contact.to_string(),
+        contact_id: asked.contact.to_string(),
+        mode: encode::mode_to_wire(asked.mode).into(),
+        conversation_ids: asked.conversation.iter().map(ConversationId::to_string).collect(),
+        suppress: asked.suppress,
     };
-    let counts: Vec<CountResponse> = try_join_all(api.participants.iter().map(|name| {
+    let count = async |name: &String, scope: Scope| {
         let mut client = ParticipantServiceClient::new(api.saga.peers.client(name, &context));
-        let request = CountRequest { scope: Some(scope.clone()) };
-        async move {
-            match client.count(request).await {
-                Ok(answer) => Ok(answer.into_inner()),
-                Err(status) => Err(Error::ParticipantUnavailable {
-                    participant: name.clone(),
-                    source: Box::new(Failure::from_status(&status)),
-                }),
-            }
+        match client.count(CountRequest { scope: Some(scope) }).await {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(Error::ParticipantUnavailable {
+                participant: name.clone(),
+                source: Box::new(Failure::from_status(&status)),
+            }),
         }
-    }))
-    .await?;
+    };
+    let Some((first, others)) = api.participants.split_first() else { return Err(Error::Damaged) };
+    let mut first = count(first, scope.clone()).await?;
+    // Named to the others, and kept nowhere.
+    if !asked.mode.is_whole() {
+        scope.conversation_ids = std::mem::take(&mut first.conversation_ids);
+    }
+    let mut counts: Vec<CountResponse> = vec![first];
+    counts.extend(try_join_all(others.iter().map(|name| count(name, scope.clone()))).await?);
     if !counts.iter().any(|count| count.known) {
-        return Err(Error::ContactNotFound);
+        return Err(match asked.conversation {
+            Some(_) => Error::ConversationNotFound,
+            None => Error::ContactNotFound,
+        });
     }
     Ok(api.participants.iter().cloned().zip(counts.iter().map(Message::encode_to_vec)).collect())
 }
@@ -146,13 +177,16 @@ async fn register(
 ) -> Result<RequestErasureResponse, Error> {
     let (entropy, now) = (api.entropy(), api.clock().now());
     let mut tx = api.db().tenant(asking.tenant).await?;
-    let open = refuse_if_open(&mut tx, asked.contact, now).await?;
+    let open = refuse_if_open(&mut tx, asked, now).await?;
     let erasure_id = open.as_ref().map_or(new_id, |open| open.id);
     let (token, confirmation) =
         Confirmation::issue(entropy.bytes(), erasure_id, &counts_of(participants), now);
     let new = NewErasure {
         id: erasure_id,
         contact: asked.contact,
+        mode: asked.mode,
+        conversation: asked.conversation,
+        suppress: asked.suppress,
         actor: asking.actor,
         received_at: asked.received_at,
         due_at,
@@ -166,9 +200,7 @@ async fn register(
         Some(_) => store::recount(&mut tx, erasure_id, &new).await?,
         None => store::insert(&mut tx, &new).await.map_err(taken)?,
     }
-    if store::is_fenced(&mut tx, asked.contact).await? {
-        return Err(Error::ContactNotFound);
-    }
+    refuse_if_fenced(&mut tx, asked).await?;
     let mac_key = entropy.bytes();
     let mac = body_mac(&mac_key, &asked.body);
     store::remember(&mut tx, &asked.key, erasure_id, (&mac_key, &mac), now).await.map_err(taken)?;

@@ -6,6 +6,7 @@ use super::{
     keys::date,
     statement::{Attestation, Line, Statement, outside},
 };
+use crate::domain::Mode;
 
 /// What a verified certificate says, for a reader who knows nothing of its format. Ends with a line break.
 pub fn explain(statement: &Statement) -> String {
@@ -25,9 +26,18 @@ fn write_all(out: &mut String, statement: &Statement) -> fmt::Result {
     writeln!(out, "Certificate of erasure {}: {turn}.", statement.certificate_id)?;
     writeln!(
         out,
-        "Erasure {} of tenant {}, mode {}.",
-        statement.erasure_id, statement.tenant_id, statement.mode
+        "Erasure {} of tenant {}, mode {}: {}.",
+        statement.erasure_id,
+        statement.tenant_id,
+        statement.mode,
+        mode_in_words(&statement.mode)
     )?;
+    if statement.suppression {
+        writeln!(
+            out,
+            "The person's addresses stay blocked: keyed hashes of them are kept, and nothing else."
+        )?;
+    }
     writeln!(out, "Whose it was stands in it only as a commitment: {}.", statement.subject_commitment)?;
     writeln!(out)?;
     writeln!(out, "Dates (UTC)")?;
@@ -63,6 +73,8 @@ fn write_all(out: &mut String, statement: &Statement) -> fmt::Result {
         Attestation::ResidualUntil,
     )?;
 
+    section(out, "Kept under a legal hold, and erased when that is released", Attestation::Held)?;
+
     writeln!(
         out,
         "\nUntil {} an old copy of a key store may still open what an old copy of a",
@@ -82,6 +94,16 @@ fn write_all(out: &mut String, statement: &Statement) -> fmt::Result {
         statement.ledger.number, statement.ledger.digest
     )?;
     writeln!(out, "The certificate attests what was read, when and by whom, and nothing more.")
+}
+
+fn mode_in_words(mode: &str) -> &'static str {
+    match mode.parse() {
+        Ok(Mode::Everything) => "all that there was of a contact",
+        Ok(Mode::Conversation) => "one conversation of a contact, who lives on",
+        Ok(Mode::ContactOnly) => "a contact without its messages, which stay, under nobody's name",
+        Ok(Mode::Email) => "all e-mail of a contact, who lives on",
+        Err(_) => "which this version has no words for",
+    }
 }
 
 fn lines_of(statement: &Statement, kind: Attestation) -> impl Iterator<Item = (&str, &Line)> {
@@ -127,6 +149,12 @@ fn sentence(code: &str) -> Option<&'static str> {
             "Random ids stay in fences and in the rights ledger, so that a restored backup is erased again; who read and \
              erased, and when, stays in the audit log."
         }
+        outside::MESSAGES_KEPT_WITHOUT_A_NAME => {
+            "The messages stay readable for the tenant as they were written, under a new anonymous contact: a text that names \
+             the person itself still does."
+        }
+        outside::THE_CONTACT_LIVES_ON => "The contact and what was not asked to be erased stay as they are.",
+        "CONVERSATION_ID_ABSENT" => "No row names the conversation any more.",
         "ROWS_ABSENT" => "No row is left.",
         "CONTACT_ID_ABSENT" => "No row names the contact any more.",
         "OLD_PAGES_RANDOM_IDS" => {

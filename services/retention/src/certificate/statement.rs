@@ -30,8 +30,11 @@ pub struct Statement {
     pub tenant_id: TenantId,
     /// Whose it was, as a commitment ([`Statement::is_about`]).
     pub subject_commitment: Digest,
-    /// How much was erased: `everything`.
+    /// How much was erased: `everything`, `conversation`, `contact_only`, `email`.
     pub mode: String,
+    /// The person's addresses stay blocked: their keyed hashes, and nothing else, are on the list and in the rights ledger.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suppression: bool,
     /// When.
     pub dates: Dates,
     /// What each participant did and found.
@@ -148,6 +151,8 @@ pub enum Attestation {
     NotLookedAt,
     /// Lingers until a date.
     ResidualUntil,
+    /// Kept under a legal hold.
+    Held,
 }
 
 /// An entry of the rights ledger.
@@ -162,6 +167,8 @@ pub struct LedgerReference {
 
 /// What the promise does not reach, as codes.
 pub mod outside {
+    use crate::domain::Mode;
+
     /// What somebody else wrote about the person in a conversation of their own.
     pub const OTHERS_WRITING_ABOUT_THE_PERSON: &str = "OTHERS_WRITING_ABOUT_THE_PERSON";
     /// What members or recipients copied out of the platform before.
@@ -169,9 +176,22 @@ pub mod outside {
     /// The random ids of the contact and the erasure in fences and in the rights ledger, which keep a restored backup from
     /// bringing the person back; who read and erased, and when, in the audit log.
     pub const RANDOM_IDS_IN_FENCES_AND_LEDGER: &str = "RANDOM_IDS_IN_FENCES_AND_LEDGER";
-    /// All of them.
-    pub const ALL: [&str; 3] =
-        [OTHERS_WRITING_ABOUT_THE_PERSON, COPIES_MADE_OUTSIDE_BEFORE, RANDOM_IDS_IN_FENCES_AND_LEDGER];
+    /// What is left where a contact is erased without its messages: their texts, as they were written.
+    pub const MESSAGES_KEPT_WITHOUT_A_NAME: &str = "MESSAGES_KEPT_WITHOUT_A_NAME";
+    /// Where a part of a contact is erased: the rest of it.
+    pub const THE_CONTACT_LIVES_ON: &str = "THE_CONTACT_LIVES_ON";
+
+    /// Those of an erasure in `mode`.
+    pub fn of(mode: Mode) -> impl Iterator<Item = &'static str> {
+        let of_mode = match mode {
+            Mode::Everything => None,
+            Mode::ContactOnly => Some(MESSAGES_KEPT_WITHOUT_A_NAME),
+            Mode::Conversation | Mode::Email => Some(THE_CONTACT_LIVES_ON),
+        };
+        [OTHERS_WRITING_ABOUT_THE_PERSON, COPIES_MADE_OUTSIDE_BEFORE, RANDOM_IDS_IN_FENCES_AND_LEDGER]
+            .into_iter()
+            .chain(of_mode)
+    }
 }
 
 impl Statement {

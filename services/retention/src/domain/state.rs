@@ -84,22 +84,6 @@ impl FromStr for State {
 #[error("unknown state of an erasure")]
 pub struct UnknownState;
 
-/// How much of a person is erased.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// All that every participant holds about the contact.
-    Everything,
-}
-
-impl Mode {
-    /// Its text in the ledger and in certificates.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Everything => "everything",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

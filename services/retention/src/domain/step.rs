@@ -103,6 +103,8 @@ impl Code {
     pub const KEYSTORE_UNAVAILABLE: Self = Self(Cow::Borrowed("KEYSTORE_UNAVAILABLE"));
     /// The certificate's key is not valid today.
     pub const SIGNING_KEY_NOT_VALID: Self = Self(Cow::Borrowed("SIGNING_KEY_NOT_VALID"));
+    /// A legal hold stands in the way; goes on by itself when it is released.
+    pub const LEGAL_HOLD: Self = Self(Cow::Borrowed("LEGAL_HOLD"));
     /// A participant that does not answer, or answers without a reason.
     pub const UNAVAILABLE: Self = Self(Cow::Borrowed("UNAVAILABLE"));
 

@@ -15,7 +15,7 @@ use crate::{
         Attestation, Dates, Digest, KeyError, LedgerReference, Line, Participant, Statement, Tally, VERSION,
         outside,
     },
-    domain::{Code, Mode, Step, commitment},
+    domain::{Code, Step, commitment},
     store::{self, Lease},
 };
 
@@ -126,7 +126,8 @@ impl Saga {
             erasure_id: lease.erasure,
             tenant_id: lease.tenant,
             subject_commitment,
-            mode: Mode::Everything.text().to_owned(),
+            mode: erasure.mode.text().to_owned(),
+            suppression: erasure.suppress,
             dates: Dates {
                 received_at: erasure.received_at,
                 due_at: erasure.due_at,
@@ -138,7 +139,7 @@ impl Saga {
             },
             shred_bound: shred_bound(&participants, certified_at),
             participants,
-            outside_the_promise: outside::ALL.iter().map(|code| (*code).to_owned()).collect(),
+            outside_the_promise: outside::of(erasure.mode).map(str::to_owned).collect(),
             ledger: LedgerReference { number, digest: Digest(digest) },
             key_id: self.signer.key_id().to_owned(),
         };
@@ -191,6 +192,7 @@ fn line(finding: Finding) -> Result<Line, Trouble> {
         Wire::Declared => Attestation::Declared,
         Wire::NotLookedAt => Attestation::NotLookedAt,
         Wire::Residual => Attestation::ResidualUntil,
+        Wire::Held => Attestation::Held,
         Wire::Unspecified => return Err(damaged()),
     };
     let until = finding.until.map(|until| at(Some(until))).transpose()?;

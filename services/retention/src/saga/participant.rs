@@ -1,6 +1,7 @@
 //! Calls to a participant, and what is believed of its answers. An answer goes into a signed certificate, so whatever is
 //! not a code, a count, a date or a digest is refused here, and so is a verification that leaves out what the census has.
 
+use lethe_ids::ConversationId;
 use lethe_proto::erasure::{
     Attestation, FenceRequest, FenceResponse, Finding, PurgeRequest, PurgeResponse, Scope, Tally,
     VerifyAbsentRequest, VerifyAbsentResponse, participant_service_client::ParticipantServiceClient,
@@ -35,7 +36,9 @@ impl<'a> Call<'a> {
         let answer = self.client.fence(request).await.map_err(refused)?.into_inner();
         let sound = answer.census_digest.len() == 32
             && answer.fenced_at.as_ref().is_some_and(is_instant)
-            && are_tallies(&answer.tallies);
+            && are_tallies(&answer.tallies)
+            && answer.conversation_ids.iter().all(|id| id.parse::<ConversationId>().is_ok())
+            && answer.suppressions.iter().all(|one| one.mac.len() == 32);
         if sound { Ok(answer) } else { Err(malformed(self.name)) }
     }
 
@@ -84,7 +87,10 @@ fn left_out<'a>(census: &'a [Tally], findings: &[Finding]) -> Option<&'a Tally> 
             return true;
         }
         let looked_for: Vec<u64> = of_store
-            .filter(|line| line.kind == tally.kind && line.attestation() == Attestation::ReRead)
+            .filter(|line| {
+                line.kind == tally.kind
+                    && matches!(line.attestation(), Attestation::ReRead | Attestation::Held)
+            })
             .map(|line| line.looked_for)
             .collect();
         !looked_for.is_empty() && looked_for.iter().sum::<u64>() < tally.count
@@ -127,6 +133,7 @@ fn refused(status: Status) -> Trouble {
         Grpc::Unavailable | Grpc::Cancelled | Grpc::Unknown if failure.reason == "SERVICE_UNAVAILABLE" => {
             Code::UNAVAILABLE
         }
+        _ if failure.reason == "LEGAL_HOLD_ACTIVE" => Code::LEGAL_HOLD,
         _ => Code::of_reason(&failure.reason),
     };
     Trouble::Waits(code, Some(Box::new(failure)))

@@ -171,6 +171,30 @@ pub async fn finish_step(
     .map(drop)
 }
 
+/// Puts another answer in the place of the one that a step keeps.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn replace_answer(
+    tx: &mut TenantTx,
+    lease: Lease,
+    (step, participant): (Step, Option<usize>),
+    answer: &[u8],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update erasure_steps set answer = $5
+         where tenant_id = $1 and erasure_id = $2 and step = $3 and position = $4",
+    )
+    .bind(lease.tenant.uuid())
+    .bind(lease.erasure.uuid())
+    .bind(step.text())
+    .bind(position(participant))
+    .bind(answer)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
 /// A step failed, or must wait: counted when `code` says why.
 ///
 /// # Errors

@@ -1,14 +1,14 @@
 //! Rows of `erasures` and `erasure_participants` up to the point of no return.
 
 use lethe_access::Actor;
-use lethe_ids::{ContactId, ErasureId, ScopeId, SubjectId, UnitId};
+use lethe_ids::{ContactId, ConversationId, ErasureId, ScopeId, SubjectId, UnitId};
 use lethe_service::{Limit, PageKey, TenantTx};
 use sqlx::{FromRow, Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::damaged;
-use crate::domain::{Confirmation, State};
+use crate::domain::{Confirmation, Mode, State};
 
 /// An erasure's row.
 #[derive(Debug, Clone)]
@@ -17,6 +17,12 @@ pub struct Erasure {
     pub id: ErasureId,
     /// Whose it is, from this row or from the fence; `None` once both forgot.
     pub contact: Option<ContactId>,
+    /// How much of the contact.
+    pub mode: Mode,
+    /// Of [`Mode::Conversation`]: which, as long as it is known whose it is.
+    pub conversation: Option<ConversationId>,
+    /// The contact's addresses stay blocked.
+    pub suppress: bool,
     /// Where it stands.
     pub state: State,
     /// Counted up with each state.
@@ -59,7 +65,8 @@ pub struct Erasure {
 macro_rules! columns {
     ($rest:literal) => {
         concat!(
-            "select e.*, coalesce(e.contact_id, f.contact_id)::uuid as whose from erasures e
+            "select e.*, coalesce(e.contact_id, f.contact_id)::uuid as whose,
+                    coalesce(e.conversation_id, f.conversation_id)::uuid as which from erasures e
              left join fences f on f.tenant_id = e.tenant_id and f.erasure_id = e.erasure_id ",
             $rest
         )
@@ -76,6 +83,9 @@ impl FromRow<'_, PgRow> for Erasure {
         Ok(Self {
             id: ErasureId::new(row.try_get("erasure_id")?),
             contact: row.try_get::<Option<Uuid>, _>("whose")?.map(ContactId::new),
+            mode: row.try_get::<&str, _>("mode")?.parse().map_err(|_| damaged("mode"))?,
+            conversation: row.try_get::<Option<Uuid>, _>("which")?.map(ConversationId::new),
+            suppress: row.try_get("suppress")?,
             state: row.try_get::<&str, _>("state")?.parse().map_err(|_| damaged("state"))?,
             version: row.try_get::<i64, _>("version")?.unsigned_abs(),
             received_at: row.try_get("received_at")?,
@@ -114,6 +124,12 @@ pub struct NewErasure<'a> {
     pub id: ErasureId,
     /// Whose data.
     pub contact: ContactId,
+    /// How much of it.
+    pub mode: Mode,
+    /// Of [`Mode::Conversation`]: which.
+    pub conversation: Option<ConversationId>,
+    /// The contact's addresses stay blocked.
+    pub suppress: bool,
     /// Who asks.
     pub actor: Actor,
     /// When the person asked.
@@ -135,14 +151,14 @@ pub struct NewErasure<'a> {
 /// Makes an erasure with its participants.
 ///
 /// # Errors
-/// A duplicate ([`super::is_duplicate`]) when the contact has an open one.
+/// A duplicate ([`super::is_duplicate`]) when the contact has an open one of the kind.
 pub async fn insert(tx: &mut TenantTx, new: &NewErasure<'_>) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().uuid();
     sqlx::query(
-        "insert into erasures (tenant_id, erasure_id, contact_id, mode, state, version, requested_by, received_at,
+        "insert into erasures (tenant_id, erasure_id, contact_id, state, version, requested_by, received_at,
              due_at, requested_at, confirmation_hash, confirmation_expires_at, scope_id, census_subject,
-             census_unit, lease_token)
-         values ($1, $2, $3, 'everything', 'requested', 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0)",
+             census_unit, lease_token, mode, conversation_id, suppress)
+         values ($1, $2, $3, 'requested', 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15)",
     )
     .bind(tenant)
     .bind(new.id.uuid())
@@ -156,6 +172,9 @@ pub async fn insert(tx: &mut TenantTx, new: &NewErasure<'_>) -> Result<(), sqlx:
     .bind(new.scope.uuid())
     .bind(new.census_secrets.0.uuid())
     .bind(new.census_secrets.1.uuid())
+    .bind(new.mode.text())
+    .bind(new.conversation.map(ConversationId::uuid))
+    .bind(new.suppress)
     .execute(&mut **tx)
     .await?;
     insert_participants(tx, new.id, new.participants).await
@@ -191,7 +210,7 @@ pub async fn recount(tx: &mut TenantTx, id: ErasureId, new: &NewErasure<'_>) -> 
     let tenant = tx.tenant().uuid();
     sqlx::query(
         "update erasures set confirmation_hash = $3, confirmation_expires_at = $4,
-             received_at = least(received_at, $5), due_at = least(due_at, $6)
+             received_at = least(received_at, $5), due_at = least(due_at, $6), mode = $7, suppress = $8
          where tenant_id = $1 and erasure_id = $2 and state = 'requested'",
     )
     .bind(tenant)
@@ -200,6 +219,8 @@ pub async fn recount(tx: &mut TenantTx, id: ErasureId, new: &NewErasure<'_>) -> 
     .bind(new.confirmation.expires_at)
     .bind(new.received_at)
     .bind(new.due_at)
+    .bind(new.mode.text())
+    .bind(new.suppress)
     .execute(&mut **tx)
     .await?;
     sqlx::query("delete from erasure_participants where tenant_id = $1 and erasure_id = $2")
@@ -236,18 +257,31 @@ pub async fn lock(tx: &mut TenantTx, id: ErasureId) -> Result<Option<Erasure>, s
         .await
 }
 
-/// The contact's erasure that is not over, locked.
+/// The contact's erasure of the kind that is not over, locked: of the contact as a whole, of that conversation, of its
+/// e-mail.
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn open_of(tx: &mut TenantTx, contact: ContactId) -> Result<Option<Erasure>, sqlx::Error> {
+pub async fn open_of(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    mode: Mode,
+    conversation: Option<ConversationId>,
+) -> Result<Option<Erasure>, sqlx::Error> {
     let tenant = tx.tenant().uuid();
+    let modes: Vec<&str> = match mode.is_whole() {
+        true => vec![Mode::Everything.text(), Mode::ContactOnly.text()],
+        false => vec![mode.text()],
+    };
     sqlx::query_as(columns!(
-        "where e.tenant_id = $1 and e.contact_id = $2
+        "where e.tenant_id = $1 and e.contact_id = $2 and e.mode = any($3)
+           and e.conversation_id::uuid is not distinct from $4
            and e.state not in ('certified', 're_verified', 'cancelled') for update of e"
     ))
     .bind(tenant)
     .bind(contact.uuid())
+    .bind(modes)
+    .bind(conversation.map(ConversationId::uuid))
     .fetch_optional(&mut **tx)
     .await
 }

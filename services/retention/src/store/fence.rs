@@ -1,11 +1,14 @@
 //! Rows of `fences`, and the statements by which this service takes part in an erasure. What the verifier reads is in
 //! `verify.rs`, which shares no statement with these.
 
-use lethe_ids::{ContactId, ErasureId, ScopeId};
+use lethe_ids::{ContactId, ConversationId, ErasureId, ScopeId};
 use lethe_service::TenantTx;
 use sqlx::{FromRow, Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use super::damaged;
+use crate::domain::Mode;
 
 /// This service's fence of a scope.
 #[derive(Debug, Clone)]
@@ -16,6 +19,10 @@ pub struct Fence {
     pub erasure: ErasureId,
     /// Whose.
     pub contact: ContactId,
+    /// How much of it.
+    pub mode: Mode,
+    /// Of [`Mode::Conversation`]: which.
+    pub conversation: Option<ConversationId>,
     /// When it was committed.
     pub fenced_at: OffsetDateTime,
     /// What was there, sealed.
@@ -30,6 +37,8 @@ impl FromRow<'_, PgRow> for Fence {
             scope: ScopeId::new(row.try_get("scope_id")?),
             erasure: ErasureId::new(row.try_get("erasure_id")?),
             contact: ContactId::new(row.try_get("contact")?),
+            mode: row.try_get::<&str, _>("mode")?.parse().map_err(|_| damaged("mode"))?,
+            conversation: row.try_get::<Option<Uuid>, _>("conversation")?.map(ConversationId::new),
             fenced_at: row.try_get("fenced_at")?,
             census: row.try_get("census")?,
             answer: row.try_get("answer")?,
@@ -37,24 +46,25 @@ impl FromRow<'_, PgRow> for Fence {
     }
 }
 
-/// What this service holds about a contact.
+/// What this service holds about what is erased.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OwnRows {
-    /// Erasures that name the contact.
+    /// Erasures that name the contact or the conversation.
     pub erasures: Vec<Uuid>,
-    /// Keys of requests to erase the contact.
+    /// Keys of the requests for them.
     pub idempotency_keys: Vec<String>,
 }
 
-/// Makes the fence; nothing when the contact has one already.
+/// Makes the fence; nothing when there is one already.
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn fence(tx: &mut TenantTx, fence: &Fence) -> Result<(), sqlx::Error> {
+pub async fn fence(tx: &mut TenantTx, id: Uuid, fence: &Fence) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().uuid();
     sqlx::query(
-        "insert into fences (tenant_id, contact_id, scope_id, erasure_id, fenced_at, census, answer)
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+        "insert into fences (tenant_id, contact_id, scope_id, erasure_id, fenced_at, census, answer, fence_id, mode,
+                             conversation_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
     )
     .bind(tenant)
     .bind(fence.contact.uuid())
@@ -63,6 +73,9 @@ pub async fn fence(tx: &mut TenantTx, fence: &Fence) -> Result<(), sqlx::Error> 
     .bind(fence.fenced_at)
     .bind(&fence.census)
     .bind(&fence.answer)
+    .bind(id)
+    .bind(fence.mode.text())
+    .bind(fence.conversation.map(ConversationId::uuid))
     .execute(&mut **tx)
     .await
     .map(drop)
@@ -75,7 +88,8 @@ pub async fn fence(tx: &mut TenantTx, fence: &Fence) -> Result<(), sqlx::Error> 
 pub async fn fence_of(tx: &mut TenantTx, scope: ScopeId) -> Result<Option<Fence>, sqlx::Error> {
     let tenant = tx.tenant().uuid();
     sqlx::query_as(
-        "select scope_id, erasure_id, contact_id::uuid as contact, fenced_at, census, answer from fences
+        "select scope_id, erasure_id, contact_id::uuid as contact, mode, conversation_id::uuid as conversation,
+                fenced_at, census, answer from fences
          where tenant_id = $1 and scope_id = $2",
     )
     .bind(tenant)
@@ -90,24 +104,69 @@ pub async fn fence_of(tx: &mut TenantTx, scope: ScopeId) -> Result<Option<Fence>
 /// When PostgreSQL fails.
 pub async fn is_fenced(tx: &mut TenantTx, contact: ContactId) -> Result<bool, sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    sqlx::query_scalar("select exists (select from fences where tenant_id = $1 and contact_id = $2)")
+    sqlx::query_scalar(
+        "select exists (select from fences where tenant_id = $1 and contact_id = $2
+                           and mode in ('everything', 'contact_only'))",
+    )
+    .bind(tenant)
+    .bind(contact.uuid())
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// Whether no erasure may be asked for this conversation any more.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn is_conversation_fenced(
+    tx: &mut TenantTx,
+    conversation: ConversationId,
+) -> Result<bool, sqlx::Error> {
+    let tenant = tx.tenant().uuid();
+    sqlx::query_scalar("select exists (select from fences where tenant_id = $1 and conversation_id = $2)")
         .bind(tenant)
-        .bind(contact.uuid())
+        .bind(conversation.uuid())
         .fetch_one(&mut **tx)
         .await
 }
 
-/// The rows that name the contact.
+/// Whose rows a statement is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Whose<'a> {
+    /// All that names the contact.
+    Contact(ContactId),
+    /// This erasure, and all that names one of the conversations.
+    Part(ErasureId, &'a [ConversationId]),
+}
+
+impl Whose<'_> {
+    /// As the statements take it: contact, erasure, conversations.
+    fn columns(self) -> (Option<Uuid>, Option<Uuid>, Vec<Uuid>) {
+        match self {
+            Self::Contact(contact) => (Some(contact.uuid()), None, Vec::new()),
+            Self::Part(erasure, conversations) => {
+                (None, Some(erasure.uuid()), conversations.iter().map(|id| id.uuid()).collect())
+            }
+        }
+    }
+}
+
+/// The rows that are to let go of what is erased.
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn own_rows(tx: &mut TenantTx, contact: ContactId) -> Result<OwnRows, sqlx::Error> {
+pub async fn own_rows(tx: &mut TenantTx, whose: Whose<'_>) -> Result<OwnRows, sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    let erasures = sqlx::query_scalar(
-        "select erasure_id from erasures where tenant_id = $1 and contact_id = $2 order by erasure_id",
+    let (contact, erasure, conversations) = whose.columns();
+    let erasures: Vec<Uuid> = sqlx::query_scalar(
+        "select erasure_id from erasures
+          where tenant_id = $1 and (contact_id = $2 or (erasure_id = $3 and contact_id is not null)
+                                    or conversation_id::uuid = any($4)) order by erasure_id",
     )
     .bind(tenant)
-    .bind(contact.uuid())
+    .bind(contact)
+    .bind(erasure)
+    .bind(conversations)
     .fetch_all(&mut **tx)
     .await?;
     let idempotency_keys = sqlx::query_scalar(
@@ -121,41 +180,72 @@ pub async fn own_rows(tx: &mut TenantTx, contact: ContactId) -> Result<OwnRows, 
     Ok(OwnRows { erasures, idempotency_keys })
 }
 
-/// Takes the contact out of the erasures that name it, and deletes the requests' keys.
+/// Whether an erasure of the contact's is being fenced that this service has no fence of yet: it needs to know whose it is.
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn unlink(tx: &mut TenantTx, contact: ContactId) -> Result<(), sqlx::Error> {
+pub async fn is_another_being_fenced(tx: &mut TenantTx, whose: Whose<'_>) -> Result<bool, sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    sqlx::query(
-        "delete from idempotency_keys k using erasures e
-         where k.tenant_id = $1 and e.tenant_id = k.tenant_id and e.erasure_id = k.erasure_id and e.contact_id = $2",
+    let (contact, ..) = whose.columns();
+    sqlx::query_scalar(
+        "select exists (select from erasures e where e.tenant_id = $1 and e.contact_id = $2
+                           and e.fencing_at is not null and e.state = 'confirmed'
+                           and not exists (select from fences f where f.tenant_id = $1 and f.erasure_id = e.erasure_id))",
     )
     .bind(tenant)
-    .bind(contact.uuid())
-    .execute(&mut **tx)
-    .await?;
-    sqlx::query("update erasures set contact_id = null where tenant_id = $1 and contact_id = $2")
-        .bind(tenant)
-        .bind(contact.uuid())
-        .execute(&mut **tx)
-        .await
-        .map(drop)
+    .bind(contact)
+    .fetch_one(&mut **tx)
+    .await
 }
 
-/// After the second certificate: the fence is a bare contact id, and nothing here says which erasure was whose.
+/// Takes contact and conversation out of the erasures that name them, and deletes the requests' keys.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn unlink(tx: &mut TenantTx, whose: Whose<'_>, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    let erasures = own_rows(tx, whose).await?.erasures;
+    let tenant = tx.tenant().uuid();
+    // Another one of the contact's that has not begun has nothing left to do.
+    sqlx::query(
+        "update erasures set state = 'cancelled', version = version + 1, cancelled_at = $3, next_attempt_at = null,
+                lease_token = lease_token + 1
+          where tenant_id = $1 and erasure_id = any($2) and state in ('requested', 'confirmed') and fencing_at is null",
+    )
+    .bind(tenant)
+    .bind(&erasures)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("delete from idempotency_keys where tenant_id = $1 and erasure_id = any($2)")
+        .bind(tenant)
+        .bind(&erasures)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query(
+        "update erasures set contact_id = null, conversation_id = null where tenant_id = $1 and erasure_id = any($2)",
+    )
+    .bind(tenant)
+    .bind(&erasures)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// After the second certificate: the fence is a bare id of what was erased, and nothing here says which erasure was whose.
 ///
 /// # Errors
 /// When PostgreSQL fails.
 pub async fn forget(tx: &mut TenantTx, erasure: ErasureId) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    sqlx::query(
-        "update fences set scope_id = null, erasure_id = null, fenced_at = null, census = null, answer = null
-         where tenant_id = $1 and erasure_id = $2",
-    )
-    .bind(tenant)
-    .bind(erasure.uuid())
-    .execute(&mut **tx)
-    .await
-    .map(drop)
+    for statement in [
+        "delete from fences where tenant_id = $1 and erasure_id = $2 and mode = 'email'",
+        "update fences set scope_id = null, erasure_id = null, fenced_at = null, census = null, answer = null,
+                contact_id = case when conversation_id is null then contact_id end
+          where tenant_id = $1 and erasure_id = $2",
+        // What the participants answered names conversations, where parts of a contact were erased.
+        "update erasure_steps set answer = null where tenant_id = $1 and erasure_id = $2",
+    ] {
+        sqlx::query(statement).bind(tenant).bind(erasure.uuid()).execute(&mut **tx).await?;
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use lethe_retention::{
         Attestation, Dates, Digest, KeyError, LedgerReference, Line, Participant, PublishedKey, Signer,
         Statement, Tally, VERSION, VerifyError, explain, generate_key, outside, verify,
     },
-    domain::commitment,
+    domain::{Mode, commitment},
 };
 use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::datetime};
@@ -42,6 +42,7 @@ fn statement(signer: &Signer, certified_at: OffsetDateTime) -> Statement {
         tenant_id: tenant,
         subject_commitment: Digest(commitment(&[9; 32], tenant, erasure, ContactId::new(Uuid::from_u128(4)))),
         mode: "everything".to_owned(),
+        suppression: false,
         dates: Dates {
             received_at: at(60),
             due_at: at(-44640),
@@ -67,7 +68,7 @@ fn statement(signer: &Signer, certified_at: OffsetDateTime) -> Statement {
                 residual,
             ],
         }],
-        outside_the_promise: outside::ALL.iter().map(|code| (*code).to_owned()).collect(),
+        outside_the_promise: outside::of(Mode::Everything).map(str::to_owned).collect(),
         shred_bound: certified_at + time::Duration::days(15),
         ledger: LedgerReference { number: 7, digest: Digest([6; 32]) },
         key_id: signer.key_id().to_owned(),

@@ -29,6 +29,7 @@ async fn request_erasure_counts_the_month_from_receipt() {
         contact_id: ContactId::new(fixture.world.entropy.uuid7(&fixture.world.clock)).to_string(),
         received_at: Some(timestamp(received_at)),
         idempotency: Some(Idempotency { key: key.to_owned() }),
+        ..RequestErasureRequest::default()
     };
     let answer =
         fixture.client().request_erasure(request(datetime!(2025-12-31 9:00 UTC), "a")).await.unwrap();
@@ -56,6 +57,7 @@ async fn request_erasure_names_the_field_that_does_not_fit() {
             contact_id: contact_id.to_owned(),
             received_at: None,
             idempotency: Some(Idempotency { key: key.to_owned() }),
+            ..RequestErasureRequest::default()
         };
         let refused = fixture.client().request_erasure(request).await.unwrap_err();
         assert_eq!(lethe_service::Failure::from_status(&refused).field.as_deref(), Some(field));

@@ -117,7 +117,11 @@ impl ParticipantService for Fake {
     async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountResponse>, Status> {
         self.asked("count", request.get_ref().scope.as_ref(), None).await?;
         let part = self.part();
-        Ok(Response::new(CountResponse { tallies: vec![tally(part.messages)], known: part.known }))
+        Ok(Response::new(CountResponse {
+            tallies: vec![tally(part.messages)],
+            known: part.known,
+            ..CountResponse::default()
+        }))
     }
 
     async fn fence(&self, request: Request<FenceRequest>) -> Result<Response<FenceResponse>, Status> {
@@ -128,6 +132,7 @@ impl ParticipantService for Fake {
             census_digest: part.digest.clone().into(),
             tallies: vec![tally(part.messages)],
             fenced_at: Some(timestamp(self.clock.now())),
+            ..FenceResponse::default()
         }))
     }
 

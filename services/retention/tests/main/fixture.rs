@@ -137,6 +137,7 @@ impl Fixture {
             contact_id: contact.to_string(),
             received_at: None,
             idempotency: Some(Idempotency { key: key.to_owned() }),
+            ..RequestErasureRequest::default()
         };
         self.client().request_erasure(request).await.map(tonic::Response::into_inner)
     }

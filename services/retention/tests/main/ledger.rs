@@ -5,7 +5,7 @@ use std::fs;
 use lethe_ids::{ContactId, ErasureId, ScopeId, TenantId};
 use lethe_retention::{
     certificate::Digest,
-    ledger::{Census, Erasure, Ledger, LedgerError, Objects, ObjectsConfig, PutError},
+    ledger::{Census, Erasure, Ledger, LedgerError, Objects, ObjectsConfig, PutError, Record},
 };
 use tempfile::TempDir;
 use time::{OffsetDateTime, macros::datetime};
@@ -24,6 +24,7 @@ fn erasure(number: u128) -> Erasure {
         scope_id: ScopeId::new(Uuid::from_u128(number)),
         contact_id: ContactId::new(Uuid::from_u128(number)),
         mode: "everything".to_owned(),
+        conversation_ids: Vec::new(),
         confirmed_at: NOW,
         censuses: vec![Census { participant: "messaging".to_owned(), digest: Digest([7; 32]) }],
     }
@@ -37,7 +38,8 @@ fn objects(folder: &TempDir) -> Objects {
 async fn entries_are_numbered_and_chained_whoever_writes() {
     let folder = tempfile::tempdir().unwrap();
     let writers = [Ledger::new(objects(&folder)), Ledger::new(objects(&folder))];
-    let appends = (1..=20).map(|number| writers[number as usize % 2].record_erasure(erasure(number), NOW));
+    let appends = (1..=20)
+        .map(|number| writers[number as usize % 2].record(Record::Erasure(erasure(number)), NOW, NOW));
     let references: Vec<_> =
         futures::future::join_all(appends).await.into_iter().map(Result::unwrap).collect();
     let mut numbers: Vec<u64> = references.iter().map(|reference| reference.number).collect();
@@ -56,9 +58,9 @@ async fn entries_are_numbered_and_chained_whoever_writes() {
 async fn an_erasure_is_recorded_once() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(objects(&folder));
-    let first = ledger.record_erasure(erasure(1), NOW).await.unwrap();
-    ledger.record_erasure(erasure(2), NOW).await.unwrap();
-    let again = ledger.record_erasure(erasure(1), NOW + time::Duration::HOUR).await.unwrap();
+    let first = ledger.record(Record::Erasure(erasure(1)), NOW, NOW).await.unwrap();
+    ledger.record(Record::Erasure(erasure(2)), NOW, NOW).await.unwrap();
+    let again = ledger.record(Record::Erasure(erasure(1)), NOW, NOW + time::Duration::HOUR).await.unwrap();
     assert_eq!(first, again);
     assert_eq!(ledger.replay(tenant()).await.unwrap().len(), 2);
     assert_eq!(ledger.replay(TenantId::new(Uuid::from_u128(2))).await.unwrap(), []);
@@ -69,7 +71,7 @@ async fn a_chain_that_was_touched_is_broken() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(objects(&folder));
     for number in 1..=3 {
-        ledger.record_erasure(erasure(number), NOW).await.unwrap();
+        ledger.record(Record::Erasure(erasure(number)), NOW, NOW).await.unwrap();
     }
     let path = folder.path().join("v1").join(tenant().to_string()).join("000000000002.json");
     let text = fs::read_to_string(&path).unwrap();

@@ -16,6 +16,7 @@ fn scope(fixture: &Fixture, contact: ContactId) -> Scope {
         tenant_id: fixture.tenant.to_string(),
         erasure_id: ErasureId::new(fixture.world.entropy.uuid4()).to_string(),
         contact_id: contact.to_string(),
+        ..Scope::default()
     }
 }
 
@@ -114,6 +115,11 @@ async fn every_column_that_names_a_contact_is_known() {
     .fetch_all(&mut fixture.superuser().await)
     .await
     .unwrap();
-    let known = [("erasures", "contact_id"), ("fences", "contact_id")];
+    let known = [
+        ("erasures", "contact_id"),
+        ("erasures", "conversation_id"),
+        ("fences", "contact_id"),
+        ("fences", "conversation_id"),
+    ];
     assert_eq!(columns, known.map(|(table, column)| (table.to_owned(), column.to_owned())));
 }

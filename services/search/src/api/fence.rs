@@ -14,5 +14,6 @@ pub(super) async fn fence(api: &Api, request: FenceRequest) -> Result<FenceRespo
         census_digest: census.digest.into(),
         tallies: tallies(census.documents, census.progress_rows),
         fenced_at: Some(timestamp(fence.fenced_at)),
+        ..FenceResponse::default()
     })
 }

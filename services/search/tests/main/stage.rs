@@ -204,6 +204,7 @@ impl Erasure {
             tenant_id: tenant.to_string(),
             erasure_id: ErasureId::new(fresh()).to_string(),
             contact_id: contact.to_string(),
+            ..Scope::default()
         };
         Self { scope, key: vec![7; 32] }
     }

@@ -12,5 +12,5 @@ pub(super) async fn handle(
 ) -> Result<CountResponse, Error> {
     let scope = scope(request.get_ref().scope.as_ref())?;
     let count = erase::count(&identity.0.db, &scope).await?;
-    Ok(CountResponse { tallies: vec![tally(count)], known: count > 0 })
+    Ok(CountResponse { tallies: vec![tally(count)], known: count > 0, ..CountResponse::default() })
 }

@@ -18,5 +18,6 @@ pub(super) async fn handle(
         census_digest: fence.census_digest.into(),
         tallies: vec![tally(fence.audit_events)],
         fenced_at: Some(timestamp(fence.fenced_at)),
+        ..FenceResponse::default()
     })
 }
