@@ -30,6 +30,11 @@ impl Denied {
         Self::unauthenticated("SERVICE_TOKEN_INVALID", "the service token is not valid here");
     pub(crate) const SERVICE_TOKEN_EXPIRED: Self =
         Self::unauthenticated("SERVICE_TOKEN_EXPIRED", "the service token has expired");
+    /// Found out by whoever serves the connection.
+    pub const CERTIFICATE_OF_ANOTHER: Self = Self::unauthenticated(
+        "CERTIFICATE_OF_ANOTHER",
+        "the connection's certificate is not for the service that the token names",
+    );
     pub(crate) const CALLER_NOT_ALLOWED: Self =
         Self::permission("CALLER_NOT_ALLOWED", "this service may not call this RPC");
     pub(crate) const PRINCIPAL_MISSING: Self =

@@ -3,6 +3,7 @@
 //! A server ends with the process that started it, even when that one is killed: it runs under a shell that waits on a
 //! pipe which only we hold open. It has a process group of its own, so that Ctrl-C reaches us alone and we stop things in order.
 
+mod authority;
 mod nats;
 mod postgres;
 mod supervised;
@@ -13,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use authority::{Authority, Certificate};
 pub use nats::Nats;
 pub use postgres::{Durability, Postgres};
 

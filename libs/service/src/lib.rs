@@ -16,8 +16,10 @@ pub mod page;
 pub mod parts;
 pub mod peers;
 pub mod pipe;
+pub mod replicas;
 pub mod server;
 pub mod telemetry;
+pub mod tls;
 
 pub use body_mac::body_mac;
 pub use call::{CallContext, Trace};
@@ -32,5 +34,6 @@ pub use page::{Limit, PageKey};
 pub use parts::{BuildError, Env, Job, Parts, Probe, Progress};
 pub use peers::{PeerChannel, Peers};
 pub use pipe::{Incoming, Pipe};
+pub use replicas::Replicas;
 pub use server::{Server, ServerConfig};
 pub use telemetry::{TelemetryConfig, TelemetryGuard};

@@ -1,6 +1,8 @@
 //! The bus. One connection a service, made in the background and again whenever it breaks; replies come to an
 //! inbox prefix of the service's own, because `_INBOX.>` would let any user read all replies.
 
+use std::path::PathBuf;
+
 use async_nats::{Client, ConnectOptions, connection::State, jetstream};
 use serde::Deserialize;
 
@@ -10,8 +12,11 @@ use crate::{Probe, Secret};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NatsConfig {
-    /// `nats://host:port`, or several with commas between.
+    /// `nats://host:port`, or `tls://host:port` over TLS; several with commas between.
     pub url: String,
+    /// The authority of the servers' certificates, in PEM; none: those that the machine trusts.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
     /// None where the server lets anyone in.
     #[serde(default)]
     pub user: Option<String>,
@@ -47,6 +52,9 @@ impl Nats {
             });
         if let (Some(user), Some(password)) = (&config.user, &config.password) {
             options = options.user_and_password(user.clone(), password.expose().to_owned());
+        }
+        if let Some(ca) = &config.ca {
+            options = options.add_root_certificates(ca.clone());
         }
         let servers: Vec<String> = config.url.split(',').map(|url| url.trim().to_owned()).collect();
         let client = async_nats::connect_with_options(servers, options)

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -10,18 +11,18 @@ use std::{
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use lethe_access::{Access, SERVICE_TOKEN};
-use tonic::{Status, body::Body, transport::Channel};
-use tower::{Service, ServiceExt};
+use tonic::{Status, body::Body};
+use tower::Service;
 
-use crate::{CallContext, Failure, Pipe};
+use crate::{CallContext, Failure, Pipe, Replicas};
 
 /// How another service is reached.
 #[derive(Clone, Debug)]
 pub enum Transport {
     /// In this process.
     Pipe(Pipe),
-    /// Over a network.
-    Network(Channel),
+    /// In other processes.
+    Network(Replicas),
 }
 
 /// The services that one service may call. Clones share it.
@@ -64,8 +65,8 @@ pub struct PeerChannel {
 
 impl Service<Request<Body>> for PeerChannel {
     type Response = Response<Body>;
-    type Error = tonic::transport::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, tonic::transport::Error>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
@@ -83,7 +84,10 @@ impl Service<Request<Body>> for PeerChannel {
         self.context.put(request.headers_mut());
         match transport {
             Transport::Pipe(pipe) => pipe.call(request),
-            Transport::Network(channel) => Box::pin(channel.clone().oneshot(request)),
+            Transport::Network(replicas) => {
+                let replicas = replicas.clone();
+                Box::pin(async move { Ok(replicas.call(request).await) })
+            }
         }
     }
 }

@@ -8,17 +8,22 @@ mod shell;
 
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
+use futures::{Stream, StreamExt};
 use lethe_ambient::Tasks;
 use serde::Deserialize;
-use tokio::net::TcpListener;
-use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 pub use health::Readiness;
 pub(crate) use shell::Shell;
 
-use crate::{BuildError, Env, Incoming, Parts};
+use crate::{BuildError, Env, Incoming, Parts, tls::Mutual};
 
 /// Limits of a service's server.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,6 +43,9 @@ pub struct ServerConfig {
 
 /// How often the probes are asked while one of them fails.
 const STARTING: Duration = Duration::from_millis(25);
+
+/// Handshakes of TLS at a time; further connections wait in the kernel's queue.
+const HANDSHAKES: usize = 64;
 
 /// Options of the section `server`, with their meaning.
 pub const DEFAULTS: &str = include_str!("../server.default.toml");
@@ -95,11 +103,12 @@ impl Server {
         })
     }
 
-    /// Listens on TCP as well: HTTP/2 without TLS. Answers the address, whose port may have been 0.
+    /// Listens on TCP as well: HTTP/2 over mutual TLS, or plain without `tls`. Answers the address, whose port may have
+    /// been 0.
     ///
     /// # Errors
     /// When the address cannot be had.
-    pub async fn listen(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+    pub async fn listen(&self, address: SocketAddr, tls: Option<&Mutual>) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let connections = TcpListenerStream::new(listener).map(|connection| {
@@ -107,6 +116,32 @@ impl Server {
                 // Without it small answers wait for an acknowledgement.
                 let _ = stream.set_nodelay(true);
             })
+        });
+        match tls.cloned() {
+            None => self.serve(connections),
+            Some(tls) => self.serve(
+                connections
+                    .map(move |connection| {
+                        let tls = tls.clone();
+                        async move { tls.accept(connection?).await }
+                    })
+                    .buffer_unordered(HANDSHAKES),
+            ),
+        }
+        Ok(address)
+    }
+
+    /// Serves what comes in until the drain.
+    fn serve<C>(&self, connections: impl Stream<Item = io::Result<C>> + Send + 'static)
+    where
+        C: Connected + AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        // A connection that failed is nobody's; the next one is waited for.
+        let connections = connections.filter(|connection| {
+            if let Err(error) = connection {
+                tracing::warn!(%error, "a connection was refused");
+            }
+            std::future::ready(connection.is_ok())
         });
         let (shell, stop) = (self.shell.clone(), self.stop.clone());
         let served = tonic::transport::Server::builder()
@@ -125,7 +160,6 @@ impl Server {
                 () = late => tracing::warn!("connections were cut at the end of the drain"),
             }
         });
-        Ok(address)
     }
 
     /// Whether the service is ready, and what it lacks.

@@ -9,6 +9,7 @@
 mod access;
 mod databases;
 mod nats;
+mod proxy;
 mod servers;
 mod statements;
 mod world;
@@ -16,6 +17,7 @@ mod world;
 pub use access::{TestAccess, access};
 pub use databases::Databases;
 pub use nats::{TestNats, nats};
+pub use proxy::Proxy;
 pub use servers::{Servers, servers};
 pub use statements::every_statement_fits;
 pub use world::World;

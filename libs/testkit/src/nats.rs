@@ -33,6 +33,7 @@ pub async fn nats() -> TestNats {
     let server = start(&folder, port).await;
     let config = NatsConfig {
         url: server.url(),
+        ca: None,
         user: Some(server.user().to_owned()),
         password: Some(Secret::new(PASSWORD)),
     };

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use lethe_service::Secret;
+use lethe_service::{Secret, tls::HttpsConfig};
 use serde::Deserialize;
 
 use crate::{edge::address::Network, rate::Rates};
@@ -14,6 +14,9 @@ use crate::{edge::address::Network, rate::Rates};
 pub struct Config {
     /// Where HTTP is served.
     pub listen: SocketAddr,
+    /// The certificate that is shown; none: HTTP, behind whoever ends TLS.
+    #[serde(default)]
+    pub tls: Option<HttpsConfig>,
     /// The most bytes of a body.
     pub body_limit_bytes: usize,
     /// The most bytes of a request's line and headers.

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_change_by_cookie_needs_both_headers_of_our_origin() {
-        let peer = Some(Peer("203.0.113.1:5".parse().expect("an address")));
+        let peer = Some(Peer::plain("203.0.113.1:5".parse().expect("an address")));
         let allowed = ["https://inbox.example.com".to_owned()];
         let check =
             |pairs: &[(&'static str, &'static str)]| check_origin(&headers(pairs), peer, &allowed).is_ok();
@@ -129,7 +129,7 @@ mod tests {
         assert!(!check(&[host, ("origin", "http://api.example.com"), same]), "not over TLS");
         assert!(!check(&[host, ("origin", "null"), same]));
         assert!(!check(&[("host", ""), ("origin", "https://"), same]));
-        let loopback = Some(Peer("127.0.0.1:5".parse().expect("an address")));
+        let loopback = Some(Peer::plain("127.0.0.1:5".parse().expect("an address")));
         let local = headers(&[("host", "localhost:8080"), ("origin", "http://localhost:8080"), same]);
         assert!(check_origin(&local, loopback, &[]).is_ok());
     }
@@ -138,7 +138,7 @@ mod tests {
     fn cookies_are_secure_but_on_plain_loopback() {
         let remote = headers(&[("host", "api.example.com")]);
         let written = |peer: &str, headers: &HeaderMap| {
-            let peer = Some(Peer(peer.parse().expect("an address")));
+            let peer = Some(Peer::plain(peer.parse().expect("an address")));
             set("lth_s_x", peer, headers).expect("a cookie").to_str().expect("text").to_owned()
         };
         assert_eq!(

@@ -22,7 +22,7 @@ mod session;
 mod unfit;
 
 pub use config::{Config, Unusable};
-pub use edge::address::{Network, NotANetwork, Peer};
+pub use edge::address::{Network, NotANetwork, Peer, Wire};
 pub use rate::{Rate, Rates};
 pub use server::{Listening, serve};
 

@@ -1,17 +1,20 @@
-//! The HTTP server: HTTP/1.1 and HTTP/2 without TLS (which ends before us), with a limit on everything a client could
-//! hold open: connections, the time and size of headers, streams.
+//! The HTTP server: HTTP/1.1 and HTTP/2, over TLS where a certificate is configured and else in plain (TLS ends before us,
+//! or we are on loopback), with a limit on everything a client could hold open: connections, the time of a handshake, the
+//! time and size of headers, streams.
 //!
 //! The drain takes no more connections, lets the running requests finish, and cuts what is late.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body};
-use http::Request;
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response, header};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use lethe_ambient::Tasks;
+use lethe_service::{BuildError, tls::Https};
 use std::sync::Arc;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -20,10 +23,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::{config::Config, edge::address::Peer};
+use crate::{
+    config::Config,
+    edge::address::{Peer, Wire},
+};
 
 /// Requests of one HTTP/2 connection at a time.
 const MOST_STREAMS: u32 = 250;
+/// For a year browsers come over TLS alone (RFC 6797).
+const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// After an error of `accept` (no more descriptors) it is tried again after so long.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -43,8 +51,14 @@ pub struct Listening {
 /// Serves `router` on `listener` until [`Listening::drain`].
 ///
 /// # Errors
-/// When the listener does not know its address.
-pub fn serve(listener: TcpListener, router: Router, config: &Config, tasks: &Tasks) -> io::Result<Listening> {
+/// When the certificate cannot be used, or the listener does not know its address.
+pub fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: &Config,
+    tasks: &Tasks,
+) -> Result<Listening, BuildError> {
+    let https = config.tls.as_ref().map(|tls| Https::load(tls, tasks)).transpose()?;
     let listening = Listening {
         address: listener.local_addr()?,
         stop: CancellationToken::new(),
@@ -55,6 +69,8 @@ pub fn serve(listener: TcpListener, router: Router, config: &Config, tasks: &Tas
     let door = Door {
         router,
         builder: builder(config),
+        https,
+        handshake_limit: Duration::from_millis(config.header_timeout_ms),
         places: Arc::new(Semaphore::new(config.max_connections)),
         graceful: GracefulShutdown::new(),
         cut: listening.cut.clone(),
@@ -107,6 +123,8 @@ impl Listening {
 struct Door {
     router: Router,
     builder: auto::Builder<TokioExecutor>,
+    https: Option<Https>,
+    handshake_limit: Duration,
     places: Arc<Semaphore>,
     graceful: GracefulShutdown,
     cut: CancellationToken,
@@ -127,7 +145,7 @@ impl Door {
                 next = next => next,
             };
             match (place, accepted) {
-                (Ok(place), Ok((stream, peer))) => self.take_in(stream, Peer(peer), place),
+                (Ok(place), Ok((stream, peer))) => self.take_in(stream, peer, place),
                 (_, Err(error)) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(AGAIN).await;
@@ -138,28 +156,62 @@ impl Door {
         }
     }
 
-    fn take_in(&self, stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit) {
+    fn take_in(&self, stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {
         // Without it small answers wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        let router = self.router.clone();
-        let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(peer);
-            // A router is always ready.
-            router.clone().call(request)
-        });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = self.graceful.watch(connection);
-        let cut = self.cut.clone();
+        let (router, builder, watcher) = (self.router.clone(), self.builder.clone(), self.graceful.watcher());
+        let (https, limit, cut) = (self.https.clone(), self.handshake_limit, self.cut.clone());
+        let connection = async move {
+            let Some(https) = https else {
+                let service = Answering { router, peer: Peer::plain(address) };
+                return watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
+            };
+            let stream = https.accept(stream, limit).await?;
+            let service = Answering { router, peer: Peer { address, wire: Wire::Tls } };
+            watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+        };
         self.tasks.spawn("http connection", async move {
             tokio::select! {
                 result = connection => if let Err(error) = result {
-                    // The client's doing: a reset, a timeout, nonsense instead of HTTP.
+                    // The client's doing: a reset, a timeout, nonsense instead of TLS or HTTP.
                     tracing::debug!(error, "a connection ended");
                 },
                 () = cut.cancelled() => {}
             }
             drop(place);
         });
+    }
+}
+
+/// What answers the requests of one connection.
+struct Answering {
+    router: Router,
+    peer: Peer,
+}
+
+impl hyper::service::Service<Request<hyper::body::Incoming>> for Answering {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn call(&self, request: Request<hyper::body::Incoming>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        // HTTP/2 names the host in the request line (RFC 9113, 8.3.1); from here on it stands where HTTP/1.1 has it.
+        if let Some(authority) = request.uri().authority()
+            && !request.headers().contains_key(header::HOST)
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            request.headers_mut().insert(header::HOST, host);
+        }
+        // A router is always ready.
+        let (answer, wire) = (self.router.clone().call(request), self.peer.wire);
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            if wire == Wire::Tls {
+                answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, TLS_ALONE);
+            }
+            Ok(answer)
+        })
     }
 }

@@ -1,11 +1,15 @@
 //! The configuration of a process: its own options and one section a service.
 
+mod wires;
+
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use lethe_access::{PublicKeys, ServiceKey};
-use lethe_service::{ConfigError, DatabaseConfig, NatsConfig, Secret, ServerConfig, TelemetryConfig};
+use lethe_service::{
+    ConfigError, DatabaseConfig, NatsConfig, Secret, ServerConfig, TelemetryConfig, tls::TlsConfig,
+};
 use serde::Deserialize;
 
 use crate::platform::SERVICES;
@@ -20,8 +24,11 @@ pub struct Config {
     pub(crate) server: ServerConfig,
     /// Where services of this process listen for other processes.
     pub(crate) grpc: BTreeMap<String, SocketAddr>,
-    /// Where services of other processes are.
+    /// Where services of other processes are; several replicas with commas between.
     pub(crate) peers: BTreeMap<String, String>,
+    /// The certificate of this process towards the others; without it the wire between them stays on loopback.
+    #[serde(default)]
+    pub(crate) tls: Option<TlsConfig>,
     pub(crate) access: AccessConfig,
     pub(crate) identity: lethe_identity::Config,
     pub(crate) messaging: lethe_messaging::Config,
@@ -122,15 +129,7 @@ impl Config {
         for name in self.grpc.keys().chain(self.peers.keys()) {
             ensure!(SERVICES.contains(&name.as_str()), "{name} is no service: {}", SERVICES.join(", "));
         }
-        // Between processes the wire is plain: it does not leave the machine.
-        for (name, address) in &self.grpc {
-            ensure!(address.ip().is_loopback(), "grpc.{name} must be an address of loopback");
-        }
-        for (name, url) in &self.peers {
-            let host = server_of(url);
-            let host = host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host);
-            ensure!(["127.0.0.1", "[::1]", "localhost"].contains(&host), "peers.{name} must be on loopback");
-        }
+        self.check_wires()?;
         let [main, keystores] = [false, true].map(|keystore| {
             let of_kind = self.databases().into_iter().filter(|store| store.keystore == keystore);
             of_kind.map(|store| server_of(&store.config.url)).collect::<Vec<_>>()

@@ -7,10 +7,10 @@ use lethe_access::{Access, RemoteIdentity, Revocations};
 use lethe_ambient::{Clock, Entropy, Tasks};
 use lethe_gateway::Listening;
 use lethe_service::{
-    BuildError, CallContext, Env, Incoming, Nats, Parts, PeerChannel, Peers, Pipe, Server, peers::Transport,
+    BuildError, CallContext, Env, Incoming, Nats, Parts, PeerChannel, Peers, Pipe, Replicas, Server,
+    peers::Transport, tls::Mutual,
 };
 use tokio::net::TcpListener;
-use tonic::transport::Endpoint;
 
 use crate::Config;
 
@@ -65,7 +65,14 @@ pub async fn start_some(
     };
     let tasks = Tasks::new();
     let keys = config.public_keys()?;
-    let (transports, mut incoming) = transports(&config, names)?;
+    let tls = match &config.tls {
+        // A command that neither listens nor calls needs no certificate.
+        Some(tls) if !(config.grpc.is_empty() && config.peers.is_empty()) => {
+            Some(Mutual::load(tls, names, &tasks).context("[tls]")?)
+        }
+        _ => None,
+    };
+    let (transports, mut incoming) = transports(&config, names, tls.as_ref(), &tasks)?;
     let access = |name: &'static str, revocations: Revocations| -> anyhow::Result<Access> {
         Ok(Access::new(name, config.key(name)?, keys.clone(), revocations, clock.clone()))
     };
@@ -105,7 +112,10 @@ pub async fn start_some(
         let http = parts.http.take();
         let server = Server::start(parts, &env, &config.server, incoming.remove(name))?;
         if let Some(address) = config.grpc.get(name) {
-            server.listen(*address).await.with_context(|| format!("{name} cannot listen on {address}"))?;
+            server
+                .listen(*address, tls.as_ref())
+                .await
+                .with_context(|| format!("{name} cannot listen on {address}"))?;
         }
         running.servers.push(server);
         if let Some(router) = http
@@ -133,6 +143,8 @@ type Transports = Vec<(String, Transport)>;
 fn transports(
     config: &Config,
     names: &[&str],
+    tls: Option<&Mutual>,
+    tasks: &Tasks,
 ) -> anyhow::Result<(Transports, BTreeMap<&'static str, Incoming>)> {
     let (mut transports, mut incoming) = (Vec::new(), BTreeMap::new());
     for name in SERVICES {
@@ -140,10 +152,10 @@ fn transports(
             let (pipe, end) = Pipe::new();
             transports.push((name.to_owned(), Transport::Pipe(pipe)));
             incoming.insert(name, end);
-        } else if let Some(url) = config.peers.get(name) {
-            let endpoint =
-                Endpoint::from_shared(url.clone()).with_context(|| format!("peers.{name} is no URL"))?;
-            transports.push((name.to_owned(), Transport::Network(endpoint.connect_lazy())));
+        } else if let Some(urls) = config.peers.get(name) {
+            let replicas =
+                Replicas::connect(name, urls, tls, tasks).with_context(|| format!("peers.{name}"))?;
+            transports.push((name.to_owned(), Transport::Network(replicas)));
         }
     }
     Ok((transports, incoming))

@@ -36,8 +36,9 @@ pub(crate) async fn by_operator(
     mut config: Config,
     request: CreateTenantRequest,
 ) -> anyhow::Result<CreateTenantResponse> {
-    // Nobody but this process calls it.
+    // Nobody but this process calls it, and it calls nobody.
     config.grpc.clear();
+    config.peers.clear();
     let identity =
         platform::start_some(config, &[lethe_identity::NAME], Clock::system(), Entropy::system()).await?;
     let made = ask(&identity, request).await;

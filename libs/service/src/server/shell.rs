@@ -21,7 +21,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
-use lethe_access::{Access, Caller, PrincipalToken};
+use lethe_access::{Access, Caller, Denied, PrincipalToken};
 use lethe_ambient::Entropy;
 use lethe_proto::METHODS;
 use opentelemetry::{
@@ -32,12 +32,17 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
-use tonic::{Code, Status, body::Body, service::Routes};
+use tonic::{
+    Code, Status,
+    body::Body,
+    service::Routes,
+    transport::server::{TcpConnectInfo, TlsConnectInfo},
+};
 use tower::Service;
 use tracing::{Instrument, Span, field::Empty, info_span};
 
 use super::ServerConfig;
-use crate::{CallContext, Env, Failure, Trace, call, names, telemetry};
+use crate::{CallContext, Env, Failure, Trace, call, names, telemetry, tls::certifies};
 
 /// The layer before one service's routes. Clones share it.
 #[derive(Clone)]
@@ -156,6 +161,15 @@ impl Inner {
             Err(denied) => return (Status::from(denied).into_http(), None),
         };
         let from = caller.as_ref().map(|caller| caller.service.clone());
+        // Over mutual TLS, the token is of a service that the caller's certificate is for.
+        let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+        if let (Some(connection), Some(service)) = (connection, &from)
+            && !connection
+                .peer_certs()
+                .is_some_and(|chain| chain.first().is_some_and(|own| certifies(own, service)))
+        {
+            return (Status::from(Denied::CERTIFICATE_OF_ANOTHER).into_http(), from);
+        }
         let extensions = request.extensions_mut();
         extensions.insert(context);
         if let Some(caller) = caller {

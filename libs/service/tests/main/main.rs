@@ -8,5 +8,7 @@ mod database;
 mod failure;
 mod jobs;
 mod lists;
+mod mesh;
 mod server;
 mod stage;
+mod tls;

@@ -1,16 +1,21 @@
 //! A service for these tests: the query of a search says what its handler does.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use lethe_proto::search::{
     RebuildIndexRequest, RebuildIndexResponse, SearchMessagesRequest, SearchMessagesResponse,
     search_service_client::SearchServiceClient,
     search_service_server::{SearchService, SearchServiceServer},
 };
-use lethe_service::{CallContext, Failure, Parts, Peers, Server, ServerConfig, peers::Transport};
+use lethe_service::{
+    CallContext, Failure, Parts, Peers, Replicas, Server, ServerConfig, peers::Transport, tls::Mutual,
+};
 use lethe_testkit::World;
 use tokio::sync::Notify;
-use tonic::{Request, Response, Status, service::Routes, transport::Endpoint};
+use tonic::{Request, Response, Status, service::Routes};
 
 pub(crate) type Client = SearchServiceClient<lethe_service::PeerChannel>;
 
@@ -111,9 +116,18 @@ impl Stage {
 
     /// Peers that reach the service over TCP.
     pub(crate) async fn network(&self) -> Peers {
-        let address = self.server.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-        let transports = [("search".to_owned(), Transport::Network(channel))];
-        Peers::new(self.world.access.of("gateway"), transports)
+        let address = self.listen(None).await;
+        self.peers_at(&format!("http://{address}"), None)
+    }
+
+    /// Serves on TCP.
+    pub(crate) async fn listen(&self, tls: Option<&Mutual>) -> SocketAddr {
+        self.server.listen("127.0.0.1:0".parse().unwrap(), tls).await.unwrap()
+    }
+
+    /// The gateway's peers, with the service at `urls`.
+    pub(crate) fn peers_at(&self, urls: &str, tls: Option<&Mutual>) -> Peers {
+        let replicas = Replicas::connect("search", urls, tls, &self.world.tasks).unwrap();
+        Peers::new(self.world.access.of("gateway"), [("search".to_owned(), Transport::Network(replicas))])
     }
 }

@@ -12,7 +12,28 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 /// The socket's address, in the extensions of every request that [`crate::serve`] took in.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// The socket's other end.
+    pub address: SocketAddr,
+    /// What it came over.
+    pub wire: Wire,
+}
+
+/// Whether others on the way can read along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// They can.
+    Plain,
+    /// They cannot: TLS ends here.
+    Tls,
+}
+
+impl Peer {
+    /// One that came in plain.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self { address, wire: Wire::Plain }
+    }
+}
 
 /// The client's address, in the extensions of every request behind the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +103,7 @@ impl fmt::Display for Network {
 
 /// The client of a request that came from `peer` (none where there is no socket, in tests).
 pub(crate) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[Network]) -> Client {
-    let socket = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical());
+    let socket = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip().to_canonical());
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(socket) {
         return Client(socket);
@@ -105,7 +126,7 @@ pub(crate) fn is_plain_loopback(peer: Option<Peer>, headers: &HeaderMap) -> bool
     let name = host_name(host);
     let is_local = name == "localhost" || address_of(name).is_some_and(|address| address.is_loopback());
     is_local
-        && peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback())
+        && peer.is_some_and(|peer| peer.wire == Wire::Plain && peer.address.ip().to_canonical().is_loopback())
         && !headers.contains_key("x-forwarded-proto")
         && !headers.contains_key(header::FORWARDED)
 }
@@ -154,7 +175,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header.0, HeaderValue::from_static(header.1));
         let trusted = ["10.0.0.0/8".parse().expect("a network"), "::1".parse().expect("a network")];
-        let peer = Peer(format!("{peer}:1").parse().expect("an address"));
+        let peer = Peer::plain(format!("{peer}:1").parse().expect("an address"));
         client(Some(peer), &headers, &trusted).0.to_string()
     }
 
@@ -192,7 +213,7 @@ mod tests {
         let is = |peer: &str, host: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static(host));
-            is_plain_loopback(Some(Peer(peer.parse().expect("an address"))), &headers)
+            is_plain_loopback(Some(Peer::plain(peer.parse().expect("an address"))), &headers)
         };
         assert!(
             is("127.0.0.1:9", "127.0.0.1:8080")

@@ -210,7 +210,7 @@ fn log_in(peer: &str, host: &'static str) -> Request<Body> {
     request.headers_mut().remove(header::AUTHORIZATION);
     request.headers_mut().insert(header::HOST, HeaderValue::from_static(host));
     request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static("Firefox"));
-    request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+    request.extensions_mut().insert(Peer::plain(peer.parse().unwrap()));
     request
 }
 
@@ -310,7 +310,7 @@ async fn how_often_is_limited_by_session_member_and_address() {
     let stranger = || {
         let mut request = request(Method::GET, &contact(), "");
         request.headers_mut().remove(header::AUTHORIZATION);
-        request.extensions_mut().insert(Peer("203.0.113.200:1".parse().unwrap()));
+        request.extensions_mut().insert(Peer::plain("203.0.113.200:1".parse().unwrap()));
         request
     };
     for status in [401, 401, 429] {

@@ -232,7 +232,7 @@ fn serves(name: &str, path: &str) -> bool {
 
 /// Connects to nobody: the gateway is not on the bus.
 async fn nats() -> Nats {
-    let config = NatsConfig { url: "nats://127.0.0.1:9".to_owned(), user: None, password: None };
+    let config = NatsConfig { url: "nats://127.0.0.1:9".to_owned(), ca: None, user: None, password: None };
     Nats::connect("gateway", &config).await.expect("a URL of NATS")
 }
 
@@ -279,7 +279,7 @@ impl Edge {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
         let mut request = request;
         if request.extensions().get::<Peer>().is_none() {
-            request.extensions_mut().insert(Peer("203.0.113.7:40000".parse().unwrap()));
+            request.extensions_mut().insert(Peer::plain("203.0.113.7:40000".parse().unwrap()));
         }
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
