@@ -62,10 +62,10 @@ fn name_of(method: &MethodAccess) -> String {
     method.path.rsplit('.').next().expect("a path has dots").to_owned()
 }
 
-/// The services that answer `method`: the one of its package, or every participant of an erasure.
+/// The services that answer `method`: the one of its package, or all that take part in erasures and events.
 fn servers_of(method: &MethodAccess) -> Vec<&'static str> {
     match method.path.split('.').nth(1).expect("lethe.<area>") {
-        "erasure" => vec!["identity", "messaging", "search", "retention"],
+        "erasure" | "operation" => vec!["identity", "messaging", "search", "retention"],
         area => CALLERS.into_iter().filter(|service| *service == area).collect(),
     }
 }

@@ -3,6 +3,7 @@
 
 mod bus;
 mod killed;
+mod operated;
 mod saga;
 mod stage;
 mod twice;

@@ -16,7 +16,6 @@ use serde::Deserialize;
 
 use crate::{Bus, Notification, StreamConfig};
 use deliver::{Delivery, Meters};
-pub(crate) use deliver::{NO_ANSWER, with_span};
 
 /// What a service does when something happened elsewhere.
 pub trait Consume: Send + Sync + 'static {

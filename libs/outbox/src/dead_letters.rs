@@ -1,12 +1,20 @@
 //! Dead letters: what a consumer gave up on, in a table of the consumer's own service. One never holds back what comes
 //! after it. An operator lists them and has them replayed.
 
+use std::time::Duration;
+
 use lethe_ids::{EventId, TenantId};
-use lethe_service::{Database, Trace};
+use lethe_service::{BuildError, Database, Trace};
 use sqlx::Row;
 use time::OffsetDateTime;
 
-use crate::{Bus, Consume, ConsumeError, Notification, consumer};
+use crate::{
+    Bus, Notification,
+    event::{NATS_MESSAGE_ID, Outgoing},
+};
+
+/// How long the bus may take to acknowledge a replayed event.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A dead letter, without its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +41,9 @@ pub enum ReplayError {
     /// There is no such dead letter, or it was replayed before.
     #[error("there is no such dead letter")]
     Missing,
-    /// The handler refused it again.
-    #[error("the consumer did not take it: {0}")]
-    Refused(&'static str),
+    /// The bus did not take it.
+    #[error("the bus did not take the event")]
+    BusAway(#[source] BuildError),
     /// PostgreSQL did not do as asked.
     #[error("PostgreSQL did not do as asked")]
     Sql(#[from] sqlx::Error),
@@ -68,50 +76,62 @@ pub async fn dead_letters(db: &Database, limit: u32) -> Result<Vec<DeadLetter>, 
         .collect()
 }
 
-/// Hands a dead letter to the handler of its consumer once more. When that took it, the letter goes.
+/// Puts a dead letter's event on the bus once more, as it was, and takes the letter away. Whoever consumes its kind gets it
+/// again, which is harmless like any second delivery; who gave it up and fails again writes a new letter.
 ///
 /// # Errors
 /// [`ReplayError`]; the letter then waits on.
-pub async fn replay<H: Consume>(bus: &Bus, handler: &H, letter: &DeadLetter) -> Result<(), ReplayError> {
-    let mut tx = bus.db.tenant(letter.tenant).await?;
+pub async fn replay(
+    bus: &Bus,
+    tenant: TenantId,
+    consumer: &str,
+    event_id: EventId,
+) -> Result<(), ReplayError> {
+    let mut tx = bus.db.tenant(tenant).await?;
     let row = sqlx::query(
-        "select kind, payload, trace_parent, put_at, attempts from dead_letters
+        "select kind, payload, trace_parent, put_at, xmin::text from dead_letters
           where tenant_id = $1 and consumer = $2 and event_id = $3",
     )
-    .bind(letter.tenant.uuid())
-    .bind(&letter.consumer)
-    .bind(letter.event_id.uuid())
+    .bind(tenant.uuid())
+    .bind(consumer)
+    .bind(event_id.uuid())
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(ReplayError::Missing)?;
     drop(tx);
-    let notification = Notification {
-        event_id: letter.event_id,
-        tenant: letter.tenant,
+    let written: String = row.try_get(4)?;
+    let event = Outgoing {
+        tenant,
+        event_id,
+        created_at: row.try_get(3)?,
+        seq: 0,
         kind: row.try_get(0)?,
-        payload: row.try_get::<Vec<u8>, _>(1)?.into(),
-        at: row.try_get(3)?,
-        attempt: row.try_get::<i32, _>(4)?.unsigned_abs() + 1,
-        trace: row.try_get::<Option<String>, _>(2)?.as_deref().and_then(Trace::parse),
-        span: tracing::Span::none(),
+        payload: row.try_get(1)?,
+        trace_parent: row.try_get(2)?,
     };
-    let notification = consumer::with_span("replay_dead_letter", notification);
-    match handler.consume(vec![notification]).await.into_iter().next() {
-        Some(Ok(())) => {}
-        Some(Err(ConsumeError::Retry(reason, _) | ConsumeError::Reject(reason))) => {
-            return Err(ReplayError::Refused(reason));
-        }
-        Some(Err(ConsumeError::Unavailable(_))) => return Err(ReplayError::Refused("UNAVAILABLE")),
-        None => return Err(ReplayError::Refused(consumer::NO_ANSWER)),
+    // It has its version already. An id of NATS's own would be taken for a duplicate within the stream's window.
+    let mut headers = event.headers();
+    headers.insert(NATS_MESSAGE_ID, bus.entropy.uuid4().to_string());
+    let subject = event.subject();
+    let published = async {
+        bus.nats.jetstream().publish_with_headers(subject, headers, event.payload.into()).await?.await
+    };
+    match tokio::time::timeout(PUBLISHED_WITHIN, published).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return Err(ReplayError::BusAway(error.into())),
+        Err(late) => return Err(ReplayError::BusAway(late.into())),
     }
-    // After the effect: a crash in between replays once more, which is harmless like any second delivery.
-    let mut tx = bus.db.tenant(letter.tenant).await?;
-    sqlx::query("delete from dead_letters where tenant_id = $1 and consumer = $2 and event_id = $3")
-        .bind(letter.tenant.uuid())
-        .bind(&letter.consumer)
-        .bind(letter.event_id.uuid())
-        .execute(&mut *tx)
-        .await?;
+    // After the bus has it: a crash in between replays once more. A letter that was written anew meanwhile stays.
+    let mut tx = bus.db.tenant(tenant).await?;
+    sqlx::query(
+        "delete from dead_letters where tenant_id = $1 and consumer = $2 and event_id = $3 and xmin::text = $4",
+    )
+    .bind(tenant.uuid())
+    .bind(consumer)
+    .bind(event_id.uuid())
+    .bind(written)
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(())
 }

@@ -98,6 +98,8 @@ impl Notification {
     }
 }
 
+/// NATS's own, by which it knows a duplicate.
+pub(crate) const NATS_MESSAGE_ID: &str = "Nats-Msg-Id";
 pub(crate) const CE_ID: &str = "ce-id";
 pub(crate) const CE_TIME: &str = "ce-time";
 
@@ -124,7 +126,7 @@ impl Outgoing {
         let area = self.kind.split('.').next().unwrap_or_default();
         let id = self.event_id.to_string();
         let mut headers = HeaderMap::new();
-        headers.insert("Nats-Msg-Id", id.as_str());
+        headers.insert(NATS_MESSAGE_ID, id.as_str());
         headers.insert("ce-specversion", "1.0");
         headers.insert(CE_ID, id);
         headers.insert("ce-source", format!("/lethe/{area}"));

@@ -7,6 +7,7 @@
 //! The surprising thing: events are notifications. They carry ids and a version, never content; a consumer reads the
 //! present state from the owner and writes it with the version, so neither order nor repetition matters.
 
+mod backlog;
 mod bus;
 mod consumer;
 mod dead_letters;
@@ -14,6 +15,7 @@ mod event;
 mod inbox;
 mod incarnation;
 mod kinds;
+mod operation;
 mod outbox;
 mod relay;
 mod stream;
@@ -25,6 +27,7 @@ pub use event::{Event, Malformed, Notification};
 pub use inbox::{seen, sweep_inbox};
 pub use incarnation::{incarnation, raise_incarnation};
 pub use kinds::{KINDS, Kind, kind};
+pub use operation::operation;
 pub use outbox::{Actor, Audit, Outbox};
 pub use relay::{RelayConfig, relay};
 pub use stream::{StreamConfig, ensure_stream, stream_name};

@@ -31,6 +31,13 @@ pub mod erasure {
     }
     pub use v1::*;
 }
+/// `lethe.operation.v1`: what the operator asks of every service.
+pub mod operation {
+    pub mod v1 {
+        tonic::include_proto!("lethe.operation.v1");
+    }
+    pub use v1::*;
+}
 /// `lethe.identity.v1`.
 pub mod identity {
     pub mod v1 {

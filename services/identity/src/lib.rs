@@ -22,7 +22,7 @@ mod verify;
 use std::sync::Arc;
 
 use lethe_keyring::{Keyring, SecretId};
-use lethe_outbox::{Bus, consumer, kind};
+use lethe_outbox::{Bus, consumer, kind, operation};
 use lethe_proto::{
     erasure::participant_service_server::ParticipantServiceServer,
     identity::identity_service_server::IdentityServiceServer,
@@ -77,7 +77,8 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
 
     let audit = Arc::new(events::AuditEvents(identity.clone()));
     let config = identity.0.config.audit_consumer.clone();
-    let mut jobs = consumer(&Bus::new(&db, env), events::AUDIT_CONSUMER, &AUDITED, audit, config);
+    let bus = Bus::new(&db, env);
+    let mut jobs = consumer(&bus, events::AUDIT_CONSUMER, &AUDITED, audit, config);
     jobs.push(Job::new("identity.poll_revocations", identity.0.hub.clone().run(env.tasks.clone())));
     jobs.push(jobs::sweep_expired::job(identity));
     let asked = identity.clone();
@@ -100,7 +101,8 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
         name: NAME,
         probes: vec![db.probe("postgres"), keyring.probe(), env.nats.probe()],
         grpc: Routes::new(IdentityServiceServer::new(identity.clone()))
-            .add_service(ParticipantServiceServer::new(identity.clone())),
+            .add_service(ParticipantServiceServer::new(identity.clone()))
+            .add_service(operation(&bus)),
         jobs,
         http: None,
     }

@@ -9,7 +9,9 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{Config, config, demo, dev, harden, migrate, serve, tenant, verify};
+use crate::{
+    Config, config, dead_letters, demo, dev, erasures, harden, migrate, serve, status, tenant, verify,
+};
 
 /// Lethe: the privacy-first backend of a customer-messaging product.
 #[derive(Debug, Parser)]
@@ -34,6 +36,14 @@ enum Command {
     /// Tenants, from the operator's side.
     #[command(subcommand)]
     Tenant(TenantCommand),
+    /// Says in one screen what is well and what is not; exit code 1 when something is not.
+    Status(Status),
+    /// Events that a consumer gave up on.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Erasures of all tenants that are under way.
+    #[command(subcommand)]
+    Erasures(ErasuresCommand),
     /// Runs the whole platform with servers of its own in a folder: for trying, developing and testing.
     Dev(Dev),
     /// Tells the product's story on a running platform: two tenants' chats, one person erased, the proof.
@@ -95,6 +105,45 @@ pub(crate) struct TenantCreate {
     /// The first owner's e-mail address.
     #[arg(long)]
     pub(crate) owner_email: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The gateway's URL, when it is not where the configuration says.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeadLettersCommand {
+    /// A line for each: service, event, kind, why it was given up.
+    List,
+    /// Puts them on the bus once more.
+    Replay(Replay),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Replay {
+    /// The event's id, as the list shows it.
+    pub(crate) event: Option<String>,
+    /// All that are there now.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ErasuresCommand {
+    /// A line for each, and why it waits.
+    List,
+    /// Has the step that waits tried again at once.
+    Hasten(Hasten),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hasten {
+    /// The erasure's id, as the list shows it.
+    pub(crate) erasure: String,
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +219,13 @@ async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Config(ConfigCommand::Print) => print!("{}", config::print(file)?),
         Command::Tenant(TenantCommand::Create(create)) => tenant::create(load(file)?, create).await?,
+        Command::Status(options) => return status::run(load(file)?, options).await,
+        Command::DeadLetters(DeadLettersCommand::List) => dead_letters::list(load(file)?).await?,
+        Command::DeadLetters(DeadLettersCommand::Replay(which)) => {
+            dead_letters::replay(load(file)?, which).await?;
+        }
+        Command::Erasures(ErasuresCommand::List) => erasures::list(load(file)?).await?,
+        Command::Erasures(ErasuresCommand::Hasten(which)) => erasures::hasten(load(file)?, which).await?,
         Command::Dev(options) => dev::run(options).await?,
         Command::Demo(options) => return demo::run(options).await,
         Command::Verify(options) => return verify::run(&options),

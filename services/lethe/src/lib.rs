@@ -3,12 +3,16 @@
 
 pub mod cli;
 pub mod config;
+mod dead_letters;
 pub mod demo;
 pub mod dev;
+mod erasures;
 mod harden;
 mod migrate;
+mod operate;
 pub mod platform;
 mod serve;
+mod status;
 mod tenant;
 mod verify;
 

@@ -24,7 +24,7 @@ mod verify;
 use std::sync::Arc;
 
 use lethe_keyring::Keyring;
-use lethe_outbox::{Bus, Outbox, kind, relay};
+use lethe_outbox::{Bus, Outbox, kind, operation, relay};
 use lethe_proto::{
     erasure::participant_service_server::ParticipantServiceServer,
     messaging::{
@@ -84,12 +84,13 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         config,
     });
 
-    let api = Api(state.clone());
+    let (api, bus) = (Api(state.clone()), Bus::new(&db, &env));
     let grpc = Grpc::new(ContactServiceServer::new(api.clone()))
         .add_service(ConversationServiceServer::new(api.clone()))
         .add_service(MessageServiceServer::new(api.clone()))
-        .add_service(ParticipantServiceServer::new(api));
-    let mut jobs = relay(&Bus::new(&db, &env), NAME, state.config.relay.clone(), &outbox);
+        .add_service(ParticipantServiceServer::new(api))
+        .add_service(operation(&bus));
+    let mut jobs = relay(&bus, NAME, state.config.relay.clone(), &outbox);
     jobs.push(jobs::settle_addresses::job(&state, &env.tasks));
     jobs.push(jobs::spread_opt_outs::job(&state, &env.tasks));
     jobs.push(jobs::sweep_idempotency::job(&state, &env.tasks));

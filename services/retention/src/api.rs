@@ -7,6 +7,7 @@ mod get_certificate;
 mod get_erasure;
 mod list_certificate_keys;
 mod list_erasures;
+mod operation;
 mod participant;
 mod request_erasure;
 
@@ -25,6 +26,7 @@ use lethe_service::{CallContext, Database, TenantTx};
 use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
+pub use operation::ErasureOperation;
 pub use participant::Participant;
 
 use crate::{domain::Calendar, error::Error, saga::Saga};

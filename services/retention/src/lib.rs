@@ -19,16 +19,19 @@ mod verify;
 use std::{sync::Arc, time::Duration};
 
 use lethe_keyring::{Keyring, SecretId};
-use lethe_outbox::{Bus, Outbox, kind, relay};
+use lethe_outbox::{Bus, Outbox, kind, operation, relay};
 use lethe_proto::{
     erasure::participant_service_server::ParticipantServiceServer,
-    retention::retention_service_server::RetentionServiceServer,
+    retention::{
+        erasure_operation_service_server::ErasureOperationServiceServer,
+        retention_service_server::RetentionServiceServer,
+    },
 };
 use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts};
 use tokio::sync::Notify;
 use tonic::service::Routes;
 
-pub use api::{Api, Participant};
+pub use api::{Api, ErasureOperation, Participant};
 pub use config::{AdvanceConfig, CalendarConfig, CertificateConfig, Config};
 pub use error::Error;
 
@@ -76,7 +79,9 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         Participant { db: saga.db.clone(), clock: env.clock.clone(), entropy: env.entropy.clone() };
 
     let mut jobs = jobs::advance_erasures(&saga, &env.tasks, &due);
-    jobs.extend(relay(&Bus::new(&saga.db, &env), NAME, config.relay, &saga.outbox));
+    let bus = Bus::new(&saga.db, &env);
+    let erasures = ErasureOperation { db: saga.db.clone(), clock: env.clock.clone(), due: due.clone() };
+    jobs.extend(relay(&bus, NAME, config.relay, &saga.outbox));
     let owners = saga.db.clone();
     jobs.push(saga.keyring.sweep_job(&env.tasks, move |tenant, secrets| {
         let db = owners.clone();
@@ -92,7 +97,9 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         name: NAME,
         probes: vec![saga.db.probe("postgres"), saga.keyring.probe(), env.nats.probe()],
         grpc: Routes::new(RetentionServiceServer::new(api))
-            .add_service(ParticipantServiceServer::new(participant)),
+            .add_service(ParticipantServiceServer::new(participant))
+            .add_service(operation(&bus))
+            .add_service(ErasureOperationServiceServer::new(erasures)),
         jobs,
         http: None,
     })

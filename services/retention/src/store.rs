@@ -5,6 +5,7 @@ mod advance;
 mod certificate;
 mod erasure;
 mod fence;
+mod hasten;
 mod idempotency;
 mod step;
 
@@ -21,6 +22,7 @@ pub use fence::{
     Fence, OwnRows, Whose, fence, fence_of, forget, is_another_being_fenced, is_conversation_fenced,
     is_fenced, own_rows, unlink,
 };
+pub use hasten::hasten;
 pub use idempotency::{Remembered, recall, remember};
 pub use step::{StepRow, plan, steps};
 

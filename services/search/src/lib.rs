@@ -22,7 +22,7 @@ mod verify;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use lethe_outbox::{Bus, Outbox, consumer, kind, relay};
+use lethe_outbox::{Bus, Outbox, consumer, kind, operation, relay};
 use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts, Probe};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -104,7 +104,8 @@ where
 
     let probes = vec![db.probe("postgres"), env.nats.probe(), held(leases)];
     let looks = Semaphore::new((indexer.config.database.max_connections / 4).max(1) as usize);
-    let grpc = api::routes(api::Api { indexer, peers: env.peers, outbox, looks });
+    let grpc =
+        api::routes(api::Api { indexer, peers: env.peers, outbox, looks }).add_service(operation(&bus));
     Parts { name: NAME, grpc, jobs, probes, http: None }
 }
 

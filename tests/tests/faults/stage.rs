@@ -92,8 +92,28 @@ impl Stage {
 
     /// Kills NATS, and takes everything that it kept.
     pub(crate) async fn wipe_bus(&mut self) {
-        self.nats.take().expect("NATS runs").kill().await;
+        self.kill_bus().await;
         fs::remove_dir_all(self.folder().join("nats/store")).expect("a store to clear");
+    }
+
+    /// Kills NATS.
+    pub(crate) async fn kill_bus(&mut self) {
+        self.nats.take().expect("NATS runs").kill().await;
+    }
+
+    /// Runs a command of the binary: whether it ended well, and what it said on both outputs.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let config = self.folder().join("lethe.toml");
+        let ended = Command::new(env!("CARGO_BIN_EXE_lethe-tested"))
+            .arg("--config")
+            .arg(config)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = ended.await.expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Starts the services and answers their URL when they are ready.

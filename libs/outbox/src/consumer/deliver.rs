@@ -19,7 +19,7 @@ use super::{Consume, ConsumeError, ConsumerConfig, pull::Pull, tries};
 use crate::{Bus, Malformed, Notification, dead_letters, ensure_stream};
 
 /// The handler answered for fewer events than it was handed.
-pub(crate) const NO_ANSWER: &str = "NO_ANSWER";
+const NO_ANSWER: &str = "NO_ANSWER";
 /// The handler panicked.
 const PANICKED: &str = "PANICKED";
 /// The handler took longer than it may.
@@ -324,7 +324,7 @@ impl<H: Consume> Delivery<H> {
 }
 
 /// Gives the event its span: a child of the producer's, where that was traced.
-pub(crate) fn with_span(consumer: &'static str, mut notification: Notification) -> Notification {
+fn with_span(consumer: &'static str, mut notification: Notification) -> Notification {
     let Some(trace) = notification.trace else { return notification };
     let span = tracing::info_span!(
         "consume",
