@@ -13,7 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PORT ?= 8080
 LETHE := $(TARGET)/debug/lethe
 
-.PHONY: help up demo test conformance bench servers claim build lint openapi
+.PHONY: help up demo test conformance bench tools servers claim build lint openapi
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,7 +33,10 @@ conformance: servers claim ## the claims of the mission as tests, and their tabl
 bench: servers claim ## JOB=accept: accepted messages a second beside pgbench
 	bench/run $(or $(JOB),accept)
 
-servers: ## PostgreSQL and nats-server, pinned by hash, without root
+tools: # says what the machine lacks, before a long step fails for want of it
+	@scripts/tools "$(TARGET)"
+
+servers: tools ## PostgreSQL and nats-server, pinned by hash, without root
 	@scripts/servers "$(LETHE_SERVERS)"
 
 claim: # a target directory that another clone has built into takes that clone's sources for ours

@@ -10,5 +10,6 @@ mod isolation;
 mod journey;
 mod races;
 mod second_verification;
+mod starting;
 mod tidy;
 mod twice;

@@ -51,6 +51,7 @@ impl Postgres {
         if !data.join("PG_VERSION").exists() {
             initialise(programs, folder, &data, password, durability).await?;
         }
+        clear_stale_pid(&data).await;
         let mut arguments = as_another_than_root();
         arguments.push(programs.postgres("postgres").into_os_string());
         arguments.extend(["-D".into(), data.into_os_string(), "-p".into(), port.to_string().into()]);
@@ -116,16 +117,19 @@ async fn initialise(
     password: &str,
     durability: Durability,
 ) -> Result<(), ServerError> {
-    // A killed earlier run may have left half an instance: without PG_VERSION there is nothing in it to keep.
-    if data.exists() {
-        fs::remove_dir_all(data).map_err(ServerError::io(format!("cannot clear {}", data.display())))?;
+    // Made beside its place and moved there when it is whole: a killed earlier run may have left half an instance.
+    let half = folder.join("data.new");
+    for left in [&half, &data.to_path_buf()] {
+        if left.exists() {
+            fs::remove_dir_all(left).map_err(ServerError::io(format!("cannot clear {}", left.display())))?;
+        }
     }
     let password_file = PasswordFile::write(folder.join("initial-password"), password)?;
     let mut arguments = as_another_than_root();
     arguments.push(programs.postgres("initdb").into_os_string());
     let program = arguments.remove(0);
     let mut command = Command::new(program);
-    command.args(arguments).arg("-D").arg(data).args(["-U", "lethe", "--auth=scram-sha-256"]);
+    command.args(arguments).arg("-D").arg(&half).args(["-U", "lethe", "--auth=scram-sha-256"]);
     command.arg("--pwfile").arg(&password_file.0);
     command.args([
         "--encoding=UTF8",
@@ -145,11 +149,30 @@ async fn initialise(
         .await
         .map_err(ServerError::io("cannot start initdb"))?;
     if output.status.success() {
-        return Ok(());
+        return fs::rename(&half, data).map_err(ServerError::io(format!("cannot make {}", data.display())));
     }
     fs::write(&log, [output.stdout, output.stderr].concat())
         .map_err(ServerError::io("cannot write a log"))?;
     Err(ServerError::not_started("initdb", &log))
+}
+
+/// PostgreSQL takes any living process whose number stands in its pid file for itself. After a crash of the machine, or in a
+/// new container, that number is soon somebody else's: then the file goes. One that is PostgreSQL, left by a run that was
+/// killed, is on its way out and is waited for.
+async fn clear_stale_pid(data: &Path) {
+    let file = data.join("postmaster.pid");
+    let waited = tokio::time::timeout(STOP_LIMIT, async {
+        while let Ok(text) = fs::read_to_string(&file) {
+            let process = Path::new("/proc").join(text.lines().next().unwrap_or_default().trim());
+            if fs::read_to_string(process.join("comm")).unwrap_or_default().trim() != "postgres" {
+                let _gone = fs::remove_file(&file);
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    // One that does not go is PostgreSQL's to speak of.
+    let _in_time = waited.await;
 }
 
 /// PostgreSQL refuses root: then it runs in a user namespace where we are somebody else.

@@ -112,6 +112,8 @@ impl Dev {
     pub async fn start(options: Options, say: fn(&str)) -> anyhow::Result<Self> {
         let Options { folder, port, durability, clock, overrides } = options;
         let folder = Folder::claim(&folder)?;
+        folder.check_room()?;
+        folder.check_clock(Clock::system().now())?;
         let entropy = Entropy::system();
         let home = Home::in_folder(&folder, &clock, &entropy)?;
         let fresh = !folder.path("postgres/data/PG_VERSION").exists();
@@ -150,6 +152,7 @@ impl Dev {
         };
         serve::wait_until_ready(&run.url, Duration::from_secs(30)).await?;
         folder.write_private("run.json", serde_json::to_string_pretty(&run)?.as_bytes())?;
+        folder.note_clock(Clock::system().now())?;
         Ok(Self { run, folder, stores, platform })
     }
 
@@ -160,6 +163,7 @@ impl Dev {
     pub async fn stop(self) -> anyhow::Result<()> {
         let Self { folder, stores, platform, .. } = self;
         let drained = platform.stop().await;
+        folder.note_clock(Clock::system().now())?;
         stores.stop().await;
         folder.remove("run.json");
         drained

@@ -7,10 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, flock};
+use anyhow::{Context, bail, ensure};
+use rustix::fs::{FlockOperation, flock, statvfs};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Run;
+
+/// Bytes that must be free: two instances of PostgreSQL with the WAL that each keeps, and NATS.
+const ROOM: u64 = 512 << 20;
+/// Says when Lethe last ran here.
+const CLOCK: &str = "last-ran";
+/// NTP steps a clock by less.
+const CLOCK_MAY_STEP: Duration = Duration::minutes(5);
 
 /// A folder that is ours until this is dropped: the kernel gives the lock back however the process ends.
 pub(crate) struct Folder {
@@ -48,6 +56,41 @@ impl Folder {
             return None;
         }
         serde_json::from_slice(&fs::read(root.join("run.json")).ok()?).ok()
+    }
+
+    /// Refuses to begin where PostgreSQL would soon stop for want of space.
+    pub(crate) fn check_room(&self) -> anyhow::Result<()> {
+        let stat = statvfs(&self.root).with_context(|| format!("cannot look at {}", self.root.display()))?;
+        let free = stat.f_bavail * stat.f_frsize;
+        ensure!(
+            free >= ROOM,
+            "only {} MB are free under {}, and Lethe needs {} MB to begin: make room, or take another folder (`lethe dev --folder …`)",
+            free >> 20,
+            self.root.display(),
+            ROOM >> 20
+        );
+        Ok(())
+    }
+
+    /// Refuses to go on with a clock that was set back: sessions, deadlines and partitions of the outbox go by it.
+    pub(crate) fn check_clock(&self, now: OffsetDateTime) -> anyhow::Result<()> {
+        let file = self.path(CLOCK);
+        let last =
+            fs::read_to_string(&file).ok().and_then(|text| OffsetDateTime::parse(text.trim(), &Rfc3339).ok());
+        match last {
+            Some(last) if now + CLOCK_MAY_STEP < last => bail!(
+                "this machine's clock says {}, but Lethe ran here at {}: set the clock (by NTP: `timedatectl set-ntp true`), or, if it was wrong then, remove {}",
+                now.format(&Rfc3339)?,
+                last.format(&Rfc3339)?,
+                file.display()
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes what the clock says.
+    pub(crate) fn note_clock(&self, now: OffsetDateTime) -> anyhow::Result<()> {
+        self.write_private(CLOCK, now.format(&Rfc3339)?.as_bytes())
     }
 
     /// A path in the folder.
