@@ -2,12 +2,14 @@
 
 mod id_02;
 mod id_08;
+mod ms_01;
 mod ms_12;
 mod ms_19;
 mod pl_04;
 
 pub(super) use id_02::id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded;
 pub(super) use id_08::id_08_sessions_expire_are_listed_and_revoked_at_once;
+pub(super) use ms_01::ms_01_every_field_of_a_contact_can_be_rectified;
 pub(super) use ms_12::ms_12_stop_opts_out_on_any_channel_and_start_opts_in;
 pub(super) use ms_19::ms_19_a_restricted_contact_is_kept_but_not_used;
 pub(super) use pl_04::pl_04_one_request_is_followed_through_every_service_and_the_bus;

@@ -16,3 +16,8 @@ async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_in() {
 async fn ms_19_a_restricted_contact_is_kept_but_not_used() {
     claims::ms_19_a_restricted_contact_is_kept_but_not_used().await;
 }
+
+#[tokio::test]
+async fn ms_01_every_field_of_a_contact_can_be_rectified() {
+    claims::ms_01_every_field_of_a_contact_can_be_rectified().await;
+}

@@ -6,3 +6,8 @@ use super::claims;
 async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_in() {
     claims::ms_12_stop_opts_out_on_any_channel_and_start_opts_in().await;
 }
+
+#[tokio::test]
+async fn ms_01_every_field_of_a_contact_can_be_rectified() {
+    claims::ms_01_every_field_of_a_contact_can_be_rectified().await;
+}

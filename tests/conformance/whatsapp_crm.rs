@@ -11,3 +11,8 @@ async fn id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded() {
 async fn id_08_sessions_expire_are_listed_and_revoked_at_once() {
     claims::id_08_sessions_expire_are_listed_and_revoked_at_once().await;
 }
+
+#[tokio::test]
+async fn ms_01_every_field_of_a_contact_can_be_rectified() {
+    claims::ms_01_every_field_of_a_contact_can_be_rectified().await;
+}

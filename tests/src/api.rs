@@ -97,6 +97,25 @@ impl Api {
         self.send(Method::PUT, path, &[], Some(body)).await
     }
 
+    /// PUT of a picture, or whatever it calls one.
+    pub async fn put_bytes(&self, path: &str, media_type: &str, content: &[u8]) -> Answer {
+        let request = self.http.put(format!("{}{path}", self.url)).header("content-type", media_type);
+        self.answer(request.body(content.to_vec())).await
+    }
+
+    /// GET of a picture: its media type, its entity tag and its bytes.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn get_bytes(&self, path: &str) -> (String, String, Vec<u8>) {
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let answer = request.send().await.expect("the gateway answers");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        let header = |name| answer.headers()[name].to_str().expect("a text").to_owned();
+        let (media_type, etag) = (header("content-type"), header("etag"));
+        (media_type, etag, answer.bytes().await.expect("a whole body").to_vec())
+    }
+
     /// DELETE.
     pub async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, &[], None).await
@@ -111,14 +130,18 @@ impl Api {
         body: Option<Value>,
     ) -> Answer {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
-        if !self.token.is_empty() {
-            request = request.bearer_auth(&self.token);
-        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        self.answer(request).await
+    }
+
+    async fn answer(&self, mut request: reqwest::RequestBuilder) -> Answer {
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
         }
         let answer = request.send().await.expect("the gateway answers");
         let (status, headers) = (answer.status(), answer.headers().clone());

@@ -38,15 +38,19 @@ struct Person {
 async fn write(platform: &Platform, tenant: &Tenant) -> Person {
     let latin = || canary(platform, SCRIPTS[0].1);
     let (name, company, address) = (canary(platform, SCRIPTS[1].1), canary(platform, SCRIPTS[3].1), latin());
+    let (stage, picture) = (latin(), latin());
     let (tag, field, email) = (latin(), canary(platform, SCRIPTS[5].1), format!("{}@example.org", latin()));
     let digits = u64::from_str_radix(&platform.nonce()[..7], 16).expect("hex") % 100_000_000;
     let phone = format!("+4930{digits:08}");
     let profile = json!({
         "name": name, "phone": phone, "email": email, "company": company, "address": address,
-        "tags": [tag], "custom_fields": {"card": field},
+        "tags": [tag], "custom_fields": {"card": field}, "lifecycle_stage": stage, "lead_score": 71,
     });
     let contact = tenant.owner.create("/v1/contacts", &platform.nonce(), profile).await.ok();
     let contact = contact["contact_id"].as_str().expect("an id").to_owned();
+    let bytes = [&b"\x89PNG\r\n\x1a\n"[..], picture.as_bytes()].concat();
+    let at = format!("/v1/contacts/{contact}/picture");
+    tenant.owner.put_bytes(&at, "image/png", &bytes).await.ok();
     let consent = json!({"act": "given", "purpose": "marketing", "source": "widget"});
     let consents = format!("/v1/contacts/{contact}/consents");
     tenant.owner.create(&consents, &platform.nonce(), consent).await.ok();
@@ -61,6 +65,8 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
         ("address", address),
         ("tag", tag),
         ("custom field", field),
+        ("lifecycle stage", stage),
+        ("picture", picture),
     ];
     let mut last = json!(null);
     for (script, letters) in SCRIPTS {
@@ -120,7 +126,10 @@ async fn an_erased_persons_canaries_are_nowhere_and_nothing_undated_opens() {
     let before = look(platform, &person).await;
     let stores: Vec<_> = before.stores.iter().map(String::as_str).collect();
     assert_eq!(stores, ["index"], "plaintext outside the search index:\n{before}");
-    assert!(before.undated >= 13, "the profile and twelve messages open before the erasure: {before}");
+    assert!(
+        before.undated >= 14,
+        "the profile, the picture and twelve messages open before the erasure: {before}"
+    );
     assert_eq!(before.unread, 0, "{before}");
 
     // The wrapped secrets, as a backup that nobody knew of would keep them.

@@ -57,10 +57,16 @@ impl Twice<'_> {
     }
 
     async fn call_as(&mut self, api: &Api, (rpc, method, path, headers, body): Call<'_>) -> Value {
-        let first = api.send(method.clone(), path, headers, body.clone()).await;
+        let ask = async || api.send(method.clone(), path, headers, body.clone()).await;
+        self.twice(rpc, ask).await
+    }
+
+    /// Asks twice, and compares.
+    async fn twice(&mut self, rpc: &'static str, ask: impl AsyncFn() -> Answer) -> Value {
+        let first = ask().await;
         assert!(first.status.is_success(), "{rpc}: {} {}", first.status, first.body);
         let rows = self.rows().await;
-        let second = api.send(method, path, headers, body).await;
+        let second = ask().await;
         let wanted = self.table[rpc];
         let grown = self.rows().await.iter().any(|(table, count)| *count > rows[table]);
         let as_wanted = match wanted {
@@ -130,6 +136,7 @@ async fn every_rpc_with_a_route_bears_its_input_twice() {
     assert_eq!(lines, routed, "the lines of twice.tsv, and the RPCs that have a route");
 
     let contact = contacts(&mut twice).await;
+    labels(&mut twice).await;
     conversations(&mut twice, &contact).await;
     members(&mut twice).await;
     erasures(&mut twice, &contact).await;
@@ -157,11 +164,26 @@ async fn contacts(twice: &mut Twice<'_>) -> String {
     let ground = json!({"ground": "accuracy"});
     twice.call(("RestrictContact", Method::PUT, &at("restriction"), &[], Some(ground))).await;
     twice.call(("LiftRestriction", Method::DELETE, &at("restriction"), &[], None)).await;
+    let (owner, picture) = (twice.tenant.owner.clone(), at("picture"));
+    let put = async || owner.put_bytes(&picture, "image/png", b"\x89PNG\r\n\x1a\n").await;
+    twice.twice("PutContactPicture", put).await;
+    twice.call(("GetContactPicture", Method::GET, &picture, &[], None)).await;
+    twice.call(("DeleteContactPicture", Method::DELETE, &picture, &[], None)).await;
     twice.call(("GetContact", Method::GET, &path, &[], None)).await;
     twice.call(("ListContacts", Method::GET, "/v1/contacts", &[], None)).await;
     let by = json!({"email": "grace@example.org"});
     twice.call(("LookUpContacts", Method::POST, "/v1/contacts/look-up", &[], Some(by))).await;
     contact
+}
+
+async fn labels(twice: &mut Twice<'_>) {
+    let label = json!({"name": "Returns", "colour": "#a0b1c2"});
+    let made = twice.call(("CreateLabel", Method::POST, "/v1/labels", &KEY, Some(label))).await;
+    let path = format!("/v1/labels/{}", text(&made, "label_id"));
+    let change = json!({"colour": "#000000"});
+    twice.call(("UpdateLabel", Method::PATCH, &path, &FIRST, Some(change))).await;
+    twice.call(("ListLabels", Method::GET, "/v1/labels", &[], None)).await;
+    twice.call(("DeleteLabel", Method::DELETE, &path, &[], None)).await;
 }
 
 async fn conversations(twice: &mut Twice<'_>, contact: &str) {

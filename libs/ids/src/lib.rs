@@ -74,6 +74,8 @@ ids! {
     ConversationId "cnv";
     /// A message.
     MessageId "msg";
+    /// A label of a tenant's catalogue.
+    LabelId "lbl";
     /// A consent given or withdrawn.
     ConsentId "cns";
     /// What an erasure is about. Random, never used again.

@@ -45,6 +45,8 @@ purposes! {
     AuditNote = 11,
     /// A secret that must be read back: a TOTP seed, an OAuth token.
     Credential = 12,
+    /// A contact's picture.
+    ContactPicture = 13,
 }
 
 impl Purpose {

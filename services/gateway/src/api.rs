@@ -7,10 +7,12 @@ mod account;
 mod audit_events;
 mod certificate;
 mod consents;
+mod contact_pictures;
 mod contacts;
 mod conversations;
 mod erasures;
 mod health;
+mod labels;
 mod log_in_records;
 mod members;
 mod messages;
@@ -56,6 +58,13 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(contacts::create_contact, contacts::list_contacts))
         .routes(routes!(contacts::get_contact, contacts::update_contact))
         .routes(routes!(contacts::look_up_contacts))
+        .routes(routes!(
+            contact_pictures::put_contact_picture,
+            contact_pictures::get_contact_picture,
+            contact_pictures::delete_contact_picture
+        ))
+        .routes(routes!(labels::create_label, labels::list_labels))
+        .routes(routes!(labels::update_label, labels::delete_label))
         .routes(routes!(restriction::restrict_contact, restriction::lift_restriction))
         .routes(routes!(opt_out::opt_out_contact, opt_out::opt_in_contact))
         .routes(routes!(consents::list_consents, consents::record_consent))

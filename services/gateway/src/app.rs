@@ -7,7 +7,7 @@ use lethe_proto::{
     identity::identity_service_client::IdentityServiceClient,
     messaging::{
         contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
-        message_service_client::MessageServiceClient,
+        label_service_client::LabelServiceClient, message_service_client::MessageServiceClient,
     },
     retention::retention_service_client::RetentionServiceClient,
     search::search_service_client::SearchServiceClient,
@@ -144,6 +144,10 @@ impl Acting {
     }
     pub(crate) fn conversations(&self) -> ConversationServiceClient<PeerChannel> {
         ConversationServiceClient::new(self.app.peer("messaging", &self.context))
+            .max_decoding_message_size(LARGEST_ANSWER)
+    }
+    pub(crate) fn labels(&self) -> LabelServiceClient<PeerChannel> {
+        LabelServiceClient::new(self.app.peer("messaging", &self.context))
             .max_decoding_message_size(LARGEST_ANSWER)
     }
     pub(crate) fn messages(&self) -> MessageServiceClient<PeerChannel> {

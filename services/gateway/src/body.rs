@@ -72,7 +72,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// All bytes of the body, at most `limit`.
-async fn collect(request: Request, limit: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn collect(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", format!("is longer than {limit} bytes"))
             // What is left of the body is not read: the connection cannot be used again.

@@ -44,13 +44,14 @@ while the first is at work, 422 with another body).
 
 **Tracing.** `traceparent` is taken over from the request; every answer has an `x-request-id` of ours, by which an operator finds it.";
 
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("sessions", "Log in and out, see and end sessions."),
     ("account", "The member who asks."),
     ("tenant", "The tenant that the member belongs to."),
     ("members", "The tenant's people and their roles."),
     ("audit", "Who did what, when."),
     ("contacts", "The tenant's customers: the data subjects."),
+    ("labels", "The tenant's catalogue of them; contacts and conversations carry their ids."),
     ("conversations", "One contact, one channel, a thread of messages."),
     ("messages", "What was said."),
     ("search", "Where it was said."),

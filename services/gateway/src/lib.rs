@@ -13,6 +13,7 @@ mod docs;
 mod edge;
 mod json;
 mod path;
+mod picture;
 mod precondition;
 mod problem;
 mod query;

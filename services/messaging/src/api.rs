@@ -3,11 +3,15 @@
 
 mod count;
 mod create_contact;
+mod create_label;
 mod cursor;
+mod delete_contact_picture;
+mod delete_label;
 mod delete_message;
 mod edit_message;
 mod fence;
 mod get_contact;
+mod get_contact_picture;
 mod get_conversation;
 mod get_message;
 mod hydrate_messages;
@@ -15,12 +19,14 @@ mod lift_restriction;
 mod list_consents;
 mod list_contacts;
 mod list_conversations;
+mod list_labels;
 mod list_messages;
 mod look_up_contacts;
 mod open_conversation;
 mod opt_in_contact;
 mod opt_out_contact;
 mod purge;
+mod put_contact_picture;
 mod read_for_index;
 mod receive_message;
 mod record_consent;
@@ -28,6 +34,7 @@ mod restrict_contact;
 mod send_message;
 mod update_contact;
 mod update_conversation;
+mod update_label;
 mod verify_absent;
 
 use std::sync::Arc;
@@ -36,7 +43,8 @@ use lethe_proto::{
     erasure::{self, participant_service_server::ParticipantService},
     messaging::{
         self as proto, contact_service_server::ContactService,
-        conversation_service_server::ConversationService, message_service_server::MessageService,
+        conversation_service_server::ConversationService, label_service_server::LabelService,
+        message_service_server::MessageService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -71,6 +79,16 @@ serve!(ContactService {
     list_consents(proto::ListConsentsRequest) -> proto::ListConsentsResponse;
     opt_out_contact(proto::OptOutContactRequest) -> proto::Contact;
     opt_in_contact(proto::OptInContactRequest) -> proto::Contact;
+    put_contact_picture(proto::PutContactPictureRequest) -> proto::Contact;
+    get_contact_picture(proto::GetContactPictureRequest) -> proto::ContactPicture;
+    delete_contact_picture(proto::DeleteContactPictureRequest) -> proto::Contact;
+});
+
+serve!(LabelService {
+    create_label(proto::CreateLabelRequest) -> proto::Label;
+    list_labels(proto::ListLabelsRequest) -> proto::ListLabelsResponse;
+    update_label(proto::UpdateLabelRequest) -> proto::Label;
+    delete_label(proto::DeleteLabelRequest) -> proto::DeleteLabelResponse;
 });
 
 serve!(ConversationService {

@@ -38,6 +38,12 @@ pub(crate) enum Error {
     /// The message was deleted.
     #[error("the message is deleted")]
     MessageDeleted,
+    /// Another has the name: `label`.
+    #[error("another {0} has the name")]
+    NameTaken(&'static str),
+    /// There are as many as there may be: `labels`.
+    #[error("too many {0}")]
+    TooMany(&'static str),
     /// The queue of messages to accept is full.
     #[error("too many messages wait")]
     Busy,
@@ -115,6 +121,16 @@ impl From<Error> for Failure {
                 "processing of the contact is restricted (GDPR Art. 18)",
             ),
             Error::MessageDeleted => Self::precondition("MESSAGE_DELETED", "the message is deleted"),
+            Error::NameTaken(noun) => Self::new(
+                Code::AlreadyExists,
+                format!("{}_NAME_TAKEN", noun.to_uppercase()),
+                format!("another {noun} has the name"),
+            ),
+            Error::TooMany(nouns) => Self::new(
+                Code::FailedPrecondition,
+                format!("TOO_MANY_{}", nouns.to_uppercase()),
+                format!("there are as many {nouns} as there may be"),
+            ),
             Error::Busy => Self::exhausted("TOO_MANY_CALLS", "too many messages wait; try again")
                 .retry_after(Duration::from_secs(1)),
             Error::TimedOut => Self::unavailable("ACCEPT_TIMED_OUT", "accepting took too long"),

@@ -29,7 +29,7 @@ use lethe_proto::{
     erasure::participant_service_server::ParticipantServiceServer,
     messaging::{
         contact_service_server::ContactServiceServer, conversation_service_server::ConversationServiceServer,
-        message_service_server::MessageServiceServer,
+        label_service_server::LabelServiceServer, message_service_server::MessageServiceServer,
     },
 };
 use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts};
@@ -57,6 +57,7 @@ pub fn migrations() -> Vec<Migration> {
         own(102, "accept_messages", include_str!("../migrations/0102_accept_messages.sql")),
         own(103, "erasure", include_str!("../migrations/0103_erasure.sql")),
         own(104, "opt_out_spreads", include_str!("../migrations/0104_opt_out_spreads.sql")),
+        own(120, "contact_details", include_str!("../migrations/0120_contact_details.sql")),
     ]);
     all
 }
@@ -87,6 +88,7 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
     let (api, bus) = (Api(state.clone()), Bus::new(&db, &env));
     let grpc = Grpc::new(ContactServiceServer::new(api.clone()))
         .add_service(ConversationServiceServer::new(api.clone()))
+        .add_service(LabelServiceServer::new(api.clone()))
         .add_service(MessageServiceServer::new(api.clone()))
         .add_service(ParticipantServiceServer::new(api))
         .add_service(operation(&bus));

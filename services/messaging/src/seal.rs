@@ -10,7 +10,7 @@ use crate::{
     domain::profile::{Address, Profile},
     error::Error,
     state::State,
-    store::{contact::ContactRow, message::MessageRow, unsigned},
+    store::{contact::ContactRow, message::MessageRow, picture::PictureRow, unsigned},
 };
 
 impl State {
@@ -186,7 +186,22 @@ pub(crate) fn contact(row: &ContactRow, profile: &Profile) -> Contact {
         updated_at: Some(timestamp(row.updated_at)),
         version: unsigned(row.version),
         seq: unsigned(row.seq),
+        has_picture: row.has_picture,
     }
+}
+
+/// A contact's picture as it is stored.
+pub(crate) fn seal_picture(sealer: &Sealer, contact: ContactId, version: i32, content: &[u8]) -> Vec<u8> {
+    sealer.seal(Purpose::ContactPicture, contact.uuid(), version.unsigned_abs(), content)
+}
+
+/// A contact's picture.
+pub(crate) fn open_picture(
+    sealer: &Sealer,
+    contact: ContactId,
+    row: &PictureRow,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    Ok(sealer.open(Purpose::ContactPicture, contact.uuid(), row.version.unsigned_abs(), &row.picture)?)
 }
 
 /// A message's text as it is stored.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lethe_access::principal;
 use lethe_ambient::{Clock, Entropy};
-use lethe_ids::{ContactId, TenantId};
+use lethe_ids::{ContactId, LabelId, TenantId};
 use lethe_keyring::Keyring;
 use lethe_outbox::{Actor, Audit, Event, Outbox, kind};
 use lethe_proto::{event::ContactChanged, request::Idempotency};
@@ -17,10 +17,13 @@ use uuid::Uuid;
 use crate::{
     accept::Acceptor,
     config::Config,
-    domain::idempotency::IdempotencyKey,
+    domain::{Invalid, idempotency::IdempotencyKey},
     error::Error,
     routes::Routes,
-    store::idempotency::{self, Known, Once},
+    store::{
+        idempotency::{self, Known, Once},
+        label,
+    },
 };
 
 /// The state of the service. One in a process, shared by all calls.
@@ -101,6 +104,39 @@ impl State {
         };
         self.outbox.audit(tx, &audit).await?;
         Ok(())
+    }
+
+    /// The same of a change of the tenant's settings, which are about nobody. `target` is its kind and its id.
+    pub(crate) async fn audit_setting(
+        &self,
+        tx: &mut TenantTx,
+        call: &Call,
+        action: &'static str,
+        target: (&'static str, &str),
+    ) -> Result<(), Error> {
+        let audit = Audit {
+            actor: call.actor.into(),
+            action,
+            target_kind: target.0,
+            target_id: target.1,
+            contact: None,
+            request_id: &call.request_id,
+        };
+        self.outbox.audit(tx, &audit).await?;
+        Ok(())
+    }
+
+    /// Every label that something is to carry must be in the catalogue.
+    pub(crate) async fn require_labels(
+        &self,
+        tx: &mut TenantTx,
+        field: &str,
+        labels: &[LabelId],
+    ) -> Result<(), Error> {
+        if label::are_known(tx, labels).await? {
+            return Ok(());
+        }
+        Err(Invalid::new(field, "has one that is no label of the tenant").into())
     }
 
     /// Puts `messaging.contact.changed` into the transaction.

@@ -11,8 +11,10 @@ pub(crate) mod eraser;
 pub(crate) mod fence;
 pub(crate) mod head;
 pub(crate) mod idempotency;
+pub(crate) mod label;
 pub(crate) mod message;
 pub(crate) mod opt_out;
+pub(crate) mod picture;
 pub(crate) mod secrets;
 
 /// A sequence or version as the contract has it.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lethe_ids::ContactId;
+use lethe_ids::{ContactId, LabelId};
 use lethe_proto::messaging::{
-    self as proto, CreateContactRequest, GetContactRequest, ListContactsRequest, LookUpContactsRequest,
-    Profile, Tags, UpdateContactRequest, look_up_contacts_request::By,
+    self as proto, CreateContactRequest, GetContactRequest, LabelIds, LeadScore, ListContactsRequest,
+    LookUpContactsRequest, Profile, Tags, UpdateContactRequest, look_up_contacts_request::By,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::page::Page;
 use crate::{
     body::{Json, Reply},
-    json::{Change, Named, Text, instant, present},
+    json::{Change, Named, PageLimit, Text, instant, present},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
     problem::Problem,
@@ -37,6 +37,13 @@ pub(crate) struct Contact {
     address: Option<String>,
     tags: Vec<String>,
     custom_fields: BTreeMap<String, String>,
+    /// One that the list of labels does not have any more names nothing.
+    label_ids: Vec<String>,
+    #[schema(example = "customer")]
+    lifecycle_stage: Option<String>,
+    lead_score: Option<u32>,
+    /// At `/v1/contacts/{contact_id}/picture`.
+    has_picture: bool,
     /// Kept, but not used (GDPR Art. 18).
     restricted: bool,
     /// On the opt-out list: nothing is sent.
@@ -62,6 +69,10 @@ impl From<proto::Contact> for Contact {
             address: present(profile.address),
             tags: profile.tags,
             custom_fields: profile.custom_fields.into_iter().collect(),
+            label_ids: profile.label_ids,
+            lifecycle_stage: present(profile.lifecycle_stage),
+            lead_score: profile.lead_score,
+            has_picture: contact.has_picture,
             restricted: contact.restricted,
             opted_out: contact.opted_out,
             created_at: instant(contact.created_at),
@@ -85,7 +96,7 @@ impl Contact {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "name": "Grace Hopper", "phone": "+12025550123", "email": "grace@example.org",
-    "tags": ["navy"], "custom_fields": {"loyalty_card": "1906"}
+    "tags": ["navy"], "custom_fields": {"loyalty_card": "1906"}, "lifecycle_stage": "lead", "lead_score": 40
 }))]
 pub(crate) struct NewContact {
     /// At most 200 characters, as each of the next four.
@@ -113,6 +124,17 @@ pub(crate) struct NewContact {
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, String>>, nullable = false)]
     custom_fields: Named<Text>,
+    /// Of labels that there are; at most 50.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, nullable = false, max_items = 50)]
+    label_ids: Vec<LabelId>,
+    /// A code of the tenant's own, such as `lead`, `prospect`, `customer`, `former_customer`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 32, pattern = "^[a-z0-9_]*$")]
+    lifecycle_stage: Option<Text>,
+    #[serde(default)]
+    #[schema(maximum = 100)]
+    lead_score: Option<u32>,
 }
 
 /// Creates a contact.
@@ -133,6 +155,9 @@ pub(crate) async fn create_contact(
             address: body.address.unwrap_or_default().0,
             tags: body.tags.into_iter().map(|tag| tag.0).collect(),
             custom_fields: body.custom_fields.map(|value| value.0),
+            label_ids: body.label_ids.iter().map(LabelId::to_string).collect(),
+            lifecycle_stage: body.lifecycle_stage.unwrap_or_default().0,
+            lead_score: body.lead_score,
         }),
         idempotency: key.idempotency(),
     };
@@ -206,6 +231,16 @@ pub(crate) struct ContactChange {
     #[serde(default)]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>, nullable = false)]
     custom_fields: Named<Option<Text>>,
+    /// All of them anew.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    label_ids: Change<Vec<LabelId>>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 32, pattern = "^[a-z0-9_]*$")]
+    lifecycle_stage: Change<Text>,
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, maximum = 100)]
+    lead_score: Change<u32>,
 }
 
 /// Rectifies a contact (GDPR Art. 16).
@@ -230,6 +265,16 @@ pub(crate) async fn update_contact(
         tags: body.tags.or_empty().map(|tags| Tags { values: tags.into_iter().map(|tag| tag.0).collect() }),
         custom_fields: body.custom_fields.map(|value| value.unwrap_or_default().0),
         if_version,
+        label_ids: body
+            .label_ids
+            .or_empty()
+            .map(|labels| LabelIds { values: labels.iter().map(LabelId::to_string).collect() }),
+        lifecycle_stage: text(body.lifecycle_stage),
+        lead_score: match body.lead_score {
+            Change::Keep => None,
+            Change::Clear => Some(LeadScore { value: None }),
+            Change::Set(score) => Some(LeadScore { value: Some(score) }),
+        },
     };
     Ok(Contact::reply(acting.contacts().update_contact(request).await?.into_inner()))
 }
@@ -245,12 +290,22 @@ pub(crate) struct LookUp {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     email: Option<Text>,
+    /// How many at most.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, nullable = false, minimum = 1, maximum = 200, default = 50)]
+    limit: PageLimit,
+    /// `next` of the page before; absent for the first page.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, nullable = false)]
+    after: Option<Text>,
 }
 
-/// The contacts that have the address.
+/// The contacts that have the address, oldest first. A page may hold fewer than asked for, and not be the last.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FoundContacts {
     contacts: Vec<Contact>,
+    /// For `after`; `null` on the last page.
+    next: Option<String>,
 }
 
 /// Finds contacts by phone or e-mail address.
@@ -272,7 +327,11 @@ pub(crate) async fn look_up_contacts(
             return Err(Problem::new(http::StatusCode::UNPROCESSABLE_ENTITY, code, detail).at("email"));
         }
     };
-    let request = LookUpContactsRequest { by: Some(by) };
+    // The address itself is no filter of the cursor's: with another one it shows that one's contacts.
+    let list = acting.list("LookUpContacts", "");
+    let page = list.page(body.limit, body.after.as_ref().map(|after| after.0.as_str()))?;
+    let request = LookUpContactsRequest { by: Some(by), page };
     let answer = acting.contacts().look_up_contacts(request).await?.into_inner();
-    Ok(Reply::ok(FoundContacts { contacts: answer.contacts.into_iter().map(Contact::from).collect() }))
+    let next = list.next(&answer.next);
+    Ok(Reply::ok(FoundContacts { contacts: answer.contacts.into_iter().map(Contact::from).collect(), next }))
 }

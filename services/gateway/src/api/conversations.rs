@@ -1,8 +1,8 @@
 //! Conversations: one contact, one channel, a thread of messages.
 
-use lethe_ids::{ContactId, ConversationId, MemberId};
+use lethe_ids::{ContactId, ConversationId, LabelId, MemberId};
 use lethe_proto::messaging::{
-    self as proto, GetConversationRequest, ListConversationsRequest, OpenConversationRequest,
+    self as proto, GetConversationRequest, LabelIds, ListConversationsRequest, OpenConversationRequest,
     UpdateConversationRequest,
 };
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,8 @@ pub(crate) struct Conversation {
     status: &'static str,
     #[schema(example = "mem_01998f2ac3e47b0f8a5d2f60b1c9e7aa")]
     assigned_member_id: Option<String>,
+    /// One that the list of labels does not have any more names nothing.
+    label_ids: Vec<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -72,6 +74,7 @@ impl From<proto::Conversation> for Conversation {
             channel: Channel::word(conversation.channel),
             status: ConversationStatus::word(conversation.status),
             assigned_member_id: present(conversation.assigned_member_id),
+            label_ids: conversation.label_ids,
             created_at: instant(conversation.created_at),
             last_message_at: instant(conversation.last_message_at),
             version: conversation.version,
@@ -121,6 +124,9 @@ pub(crate) struct WhichConversations {
     /// With this status.
     #[param(inline)]
     status: Option<ConversationStatus>,
+    /// With this label.
+    #[param(value_type = Option<String>, example = "lbl_01998f2ac3e47b0f8a5d2f60b1c9e7aa")]
+    label_id: Option<LabelId>,
     /// How many at most.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
@@ -146,12 +152,13 @@ pub(crate) async fn list_conversations(
     acting: Acting,
     Query(query): Query<WhichConversations>,
 ) -> Result<Reply<ConversationPage>, Problem> {
-    let filters = format!("{:?}", (query.contact_id, query.status));
+    let filters = format!("{:?}", (query.contact_id, query.status, query.label_id));
     let list = acting.list("ListConversations", &filters);
     let request = ListConversationsRequest {
         contact_id: query.contact_id.map(|contact| contact.to_string()).unwrap_or_default(),
         status: query.status.map_or(0, |status| status.proto().into()),
         page: list.page(query.limit, query.after.as_ref().map(|after| after.0.as_str()))?,
+        label_id: query.label_id.map(|label| label.to_string()).unwrap_or_default(),
     };
     let answer = acting.conversations().list_conversations(request).await?.into_inner();
     let next = list.next(&answer.next);
@@ -186,9 +193,13 @@ pub(crate) struct ConversationChange {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     assigned_member_id: Change<MemberId>,
+    /// All of them anew, of labels that there are.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, nullable = false, max_items = 50)]
+    label_ids: Option<Vec<LabelId>>,
 }
 
-/// Changes a conversation's status or its assigned member.
+/// Changes a conversation's status, its assigned member or its labels.
 #[utoipa::path(patch, path = "/v1/conversations/{conversation_id}", tag = "conversations",
     params(("conversation_id" = String, Path, description = "The conversation's id.", example = "cnv_01998f2ac3e47b0f8a5d2f60b1c9e7aa"), IfMatch),
     responses((status = 200, body = Conversation)),
@@ -208,6 +219,9 @@ pub(crate) async fn update_conversation(
             Change::Set(member) => Some(member.to_string()),
         },
         if_version,
+        label_ids: body
+            .label_ids
+            .map(|labels| LabelIds { values: labels.iter().map(LabelId::to_string).collect() }),
     };
     let conversation = acting.conversations().update_conversation(request).await?.into_inner();
     let version = conversation.version;

@@ -88,6 +88,8 @@ fn operation(page: &mut String, method: &str, path: &str, operation: &Value) {
     let body = &operation["requestBody"]["content"]["application/json"]["schema"];
     if !body.is_null() {
         let _infallible = write!(page, "<p>Body: {}</p>", kind(body));
+    } else if let Some((media_type, _)) = fields(&operation["requestBody"]["content"]).next() {
+        let _infallible = write!(page, "<p>Body: <code>{}</code></p>", escape(media_type));
     }
     page.push_str("<table><tr><th>status</th><th>meaning</th><th>body</th></tr>");
     for (status, response) in fields(&operation["responses"]) {

@@ -43,10 +43,21 @@ impl Route {
     fn text(&self) -> String {
         self.body.as_ref().map(Value::to_string).unwrap_or_default()
     }
+    fn takes_a_picture(&self) -> bool {
+        self.operation["requestBody"]["content"]["image/png"].is_object()
+    }
     fn request(&self) -> Request<Body> {
-        request(self.method.clone(), &self.filled(), &self.text())
+        let mut request = request(self.method.clone(), &self.filled(), &self.text());
+        if self.takes_a_picture() {
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/png"));
+            *request.body_mut() = Body::from(PNG);
+        }
+        request
     }
 }
+
+/// Begins as a PNG picture does.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 fn document() -> Value {
     serde_json::from_str(&lethe_gateway::openapi_json()).expect("JSON")
@@ -118,6 +129,9 @@ fn fill(edge: &Edge) {
             must_change_password: false,
         },
     );
+    let picture =
+        messaging::ContactPicture { media_type: "image/png".to_owned(), content: PNG.into(), version: 3 };
+    edge.behind.answers("GetContactPicture", picture);
     edge.behind.answers(
         "CreateMember",
         identity::CreateMemberResponse { member: Some(member), one_time_password: "once".to_owned() },
@@ -251,6 +265,7 @@ async fn what_creates_needs_an_idempotency_key() {
     let rpcs: BTreeSet<&str> = creating.iter().map(|route| route.rpc.as_str()).collect();
     let expected = [
         "CreateContact",
+        "CreateLabel",
         "CreateMember",
         "OpenConversation",
         "ReceiveMessage",
@@ -283,7 +298,7 @@ async fn what_creates_needs_an_idempotency_key() {
 async fn what_changes_needs_the_version_that_was_read() {
     let edge = edge().await;
     let changing: Vec<Route> = routes().into_iter().filter(|route| route.method == Method::PATCH).collect();
-    assert_eq!(changing.len(), 5);
+    assert_eq!(changing.len(), 6);
     for route in changing {
         assert!(route.has_parameter("If-Match"), "{}", route.rpc);
         let mut without = route.request();
@@ -362,7 +377,7 @@ async fn bodies_are_read_strictly_everywhere() {
 #[tokio::test]
 async fn what_takes_no_body_takes_none_or_an_empty_object() {
     let edge = edge().await;
-    let bare = |route: &Route| route.body.is_none() && !route.method.is_safe();
+    let bare = |route: &Route| route.body.is_none() && !route.takes_a_picture() && !route.method.is_safe();
     let bare: Vec<Route> = routes().into_iter().filter(bare).collect();
     assert!(bare.len() >= 9);
     for route in bare {
@@ -378,4 +393,42 @@ async fn what_takes_no_body_takes_none_or_an_empty_object() {
     let empty =
         edge.ask(Method::POST, "/v1/erasures/era_0199aabbccdd7eef8123456789abcdef/cancel", "{}").await;
     assert!(empty.status.is_success(), "{empty:?}");
+}
+
+#[tokio::test]
+async fn pictures_go_in_and_out_as_bytes() {
+    let edge = edge().await;
+    fill(&edge);
+    for route in routes().into_iter().filter(Route::takes_a_picture) {
+        edge.send(route.request()).await;
+        let calls = edge.behind.calls();
+        let sent: messaging::PutContactPictureRequest = calls.last().expect("a call").read();
+        assert_eq!((sent.media_type.as_str(), &sent.content[..]), ("image/png", PNG));
+        for media_type in ["image/gif", "image/svg+xml", "application/json", "image/png; q=1"] {
+            let mut request = route.request();
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_str(media_type).unwrap());
+            let refused = edge.send(request).await.problem();
+            assert_eq!((refused.0, refused.1.as_str()), (415, "MEDIA_TYPE_UNSUPPORTED"), "{media_type}");
+        }
+        for (length, status) in [(256 * 1024, 200), (256 * 1024 + 1, 413)] {
+            let mut request = route.request();
+            *request.body_mut() = Body::from(vec![0; length]);
+            assert_eq!(edge.send(request).await.status, status, "{length}");
+        }
+        let shown = Route { method: Method::GET, operation: serde_json::json!({}), ..route.clone() };
+        let path = route.filled();
+        let ask = |name: &'static str, value: &'static str| {
+            let mut request = request(shown.method.clone(), &path, "");
+            request.headers_mut().insert(name, HeaderValue::from_static(value));
+            edge.send(request)
+        };
+        let answer = ask("accept", "image/avif,image/webp").await;
+        assert_eq!((answer.status.as_u16(), answer.header("etag")), (200, Some("\"3\"")));
+        assert_eq!((answer.header("content-type"), &answer.body[..]), (Some("image/png"), PNG));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        for (tags, status) in [("\"3\"", 304), ("\"2\", W/\"3\"", 304), ("*", 304), ("\"2\"", 200)] {
+            let answer = ask("if-none-match", tags).await;
+            assert_eq!((answer.status.as_u16(), answer.header("etag")), (status, Some("\"3\"")), "{tags}");
+        }
+    }
 }

@@ -27,11 +27,12 @@ pub(super) async fn create_contact(
     let once = state.once(tenant, "CreateContact", key, &request).await?;
     let profile = Profile::new(request.profile.take().unwrap_or_default())?;
     let mut tx = state.tx(tenant).await?;
-    let made = state.made_before(&mut tx, once, "contact").await?;
-    drop(tx);
-    if let Some(made) = made {
+    if let Some(made) = state.made_before(&mut tx, once, "contact").await? {
+        drop(tx);
         return replay(state, &call, ContactId::new(made)).await;
     }
+    state.require_labels(&mut tx, "profile.label_ids", profile.label_ids()).await?;
+    drop(tx);
 
     let contact = ContactId::new(state.entropy.uuid7(&state.clock));
     let (subject, unit) = (SubjectId::new(state.entropy.uuid4()), UnitId::new(state.entropy.uuid4()));

@@ -46,5 +46,6 @@ pub(super) fn encode(row: &ConversationRow) -> Conversation {
         last_message_at: row.last_message_at.map(timestamp),
         version: unsigned(row.version),
         seq: unsigned(row.seq),
+        label_ids: row.labels().iter().map(ToString::to_string).collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! ListConversations: by their last message, the newest first.
 
-use lethe_ids::ContactId;
+use lethe_ids::{ContactId, LabelId};
 use lethe_proto::messaging::{ConversationStatus, ListConversationsRequest, ListConversationsResponse};
 use lethe_service::{Limit, PageKey, id, page};
 use time::{OffsetDateTime, macros::datetime};
@@ -11,7 +11,7 @@ use crate::{
     domain::channel::{Code, optional},
     error::Error,
     state::{Call, State},
-    store::conversation,
+    store::conversation::{self, Which},
 };
 
 /// After every conversation there will ever be.
@@ -25,6 +25,8 @@ pub(super) async fn list_conversations(
     let request = request.get_ref();
     let contact: Option<ContactId> =
         if request.contact_id.is_empty() { None } else { Some(id("contact_id", &request.contact_id)?) };
+    let label: Option<LabelId> =
+        if request.label_id.is_empty() { None } else { Some(id("label_id", &request.label_id)?) };
     let statuses = match optional::<ConversationStatus>("status", request.status)? {
         Some(status) => vec![status.number()],
         None => vec![ConversationStatus::Open.number(), ConversationStatus::Resolved.number()],
@@ -35,11 +37,13 @@ pub(super) async fn list_conversations(
     let most = limit.and_one();
     let mut tx = state.tx(call.tenant).await?;
     let mut rows = match contact {
-        Some(contact) => conversation::list_of_contact(&mut tx, contact, &statuses, after, most).await?,
+        Some(contact) => {
+            conversation::list_of_contact(&mut tx, contact, (&statuses, label), after, most).await?
+        }
         None => {
             let mut rows = Vec::new();
-            for status in &statuses {
-                rows.extend(conversation::list(&mut tx, *status, after, most).await?);
+            for status in statuses {
+                rows.extend(conversation::list(&mut tx, Which { status, label }, after, most).await?);
             }
             rows.sort_by_key(|row| std::cmp::Reverse((row.ordered_at(), row.id().uuid())));
             rows

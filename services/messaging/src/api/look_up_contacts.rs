@@ -2,7 +2,9 @@
 
 use lethe_keyring::normalise;
 use lethe_proto::messaging::{LookUpContactsRequest, LookUpContactsResponse, look_up_contacts_request::By};
+use lethe_service::{Limit, PageKey, page};
 use tonic::Request;
+use uuid::Uuid;
 
 use crate::{
     domain::{Invalid, profile::Address},
@@ -16,7 +18,10 @@ pub(super) async fn look_up_contacts(
     request: Request<LookUpContactsRequest>,
 ) -> Result<LookUpContactsResponse, Error> {
     let call = Call::of(&request)?;
-    let by = request.into_inner().by.ok_or_else(|| Invalid::new("by", "must be a phone or an email"))?;
+    let request = request.into_inner();
+    let limit = Limit::of(request.page.as_ref())?;
+    let after = PageKey::of(request.page.as_ref())?.map_or(Uuid::nil(), |key| key.id);
+    let by = request.by.ok_or_else(|| Invalid::new("by", "must be a phone or an email"))?;
     let (phone, email);
     let address = match &by {
         By::Phone(text) => {
@@ -34,10 +39,11 @@ pub(super) async fn look_up_contacts(
         return Ok(LookUpContactsResponse::default());
     }
     let mut tx = state.tx(call.tenant).await?;
-    let rows = contact::of_subjects(&mut tx, &subjects).await?;
+    let mut rows = contact::of_subjects_after(&mut tx, &subjects, after, limit.and_one()).await?;
     drop(tx);
+    let next = page::next(&mut rows, limit, |row| PageKey { at: row.created_at, id: row.id().uuid() });
     let contacts = state.open_contacts(call.tenant, &rows).await?;
     // While a rectification is under way the blind index knows the old address too.
     let found = contacts.into_iter().filter(|(_, profile)| profile.has(address));
-    Ok(LookUpContactsResponse { contacts: found.map(|(contact, _)| contact).collect() })
+    Ok(LookUpContactsResponse { contacts: found.map(|(contact, _)| contact).collect(), next })
 }

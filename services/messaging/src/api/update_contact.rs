@@ -33,6 +33,10 @@ pub(super) async fn update_contact(
             return Err(Error::VersionMismatch);
         }
         let profile = state.open_profile(call.tenant, &before).await?.rectified(&request)?;
+        if request.label_ids.is_some() {
+            let mut tx = state.tx(call.tenant).await?;
+            state.require_labels(&mut tx, "label_ids", profile.label_ids()).await?;
+        }
         if let Some(after) = rectify(state, &call, &before, &profile).await? {
             return Ok(seal::contact(&after, &profile));
         }

@@ -1,4 +1,4 @@
-//! UpdateConversation: status and assigned member.
+//! UpdateConversation: status, assigned member and labels.
 
 use lethe_ids::{ConversationId, MemberId};
 use lethe_proto::messaging::{Conversation, ConversationStatus, UpdateConversationRequest};
@@ -6,13 +6,19 @@ use lethe_service::id;
 use tonic::Request;
 
 use crate::{
-    domain::channel::{Code, optional},
+    domain::{
+        channel::{Code, optional},
+        label::label_ids,
+    },
     error::Error,
     state::{Call, State},
-    store::{conversation, head, unsigned},
+    store::{
+        conversation::{self, Settings},
+        head, unsigned,
+    },
 };
 
-/// Which status and member it is to have; what is absent stays. Nothing changes when it has them already.
+/// What it is to have; what is absent stays. Nothing changes when it has them already.
 pub(super) async fn update_conversation(
     state: &State,
     request: Request<UpdateConversationRequest>,
@@ -26,6 +32,7 @@ pub(super) async fn update_conversation(
         Some("") => Some(None),
         Some(text) => Some(Some(id("assigned_member_id", text)?)),
     };
+    let labels = request.label_ids.map(|labels| label_ids("label_ids", &labels.values)).transpose()?;
     let mut tx = state.tx(call.tenant).await?;
     let none = Error::NotFound("conversation");
     let contact = conversation::find(&mut tx, conversation).await?.ok_or(none)?.contact();
@@ -35,13 +42,20 @@ pub(super) async fn update_conversation(
     if request.if_version != 0 && request.if_version != unsigned(row.version) {
         return Err(Error::VersionMismatch);
     }
-    let status = status.unwrap_or(row.status);
-    let assigned = assigned.unwrap_or(row.assigned());
-    if (status, assigned) == (row.status, row.assigned()) {
+    if let Some(labels) = &labels {
+        state.require_labels(&mut tx, "label_ids", labels).await?;
+    }
+    let before = Settings { status: row.status, assigned: row.assigned(), labels: row.labels() };
+    let settings = Settings {
+        status: status.unwrap_or(before.status),
+        assigned: assigned.unwrap_or(before.assigned),
+        labels: labels.unwrap_or_else(|| before.labels.clone()),
+    };
+    if settings == before {
         return Ok(super::get_conversation::encode(&row));
     }
     let seq = head::count_up(&mut tx, contact).await?;
-    conversation::update(&mut tx, conversation, status, assigned, seq).await?;
+    conversation::update(&mut tx, conversation, &settings, seq).await?;
     let ids = (conversation, contact);
     super::open_conversation::changed(state, &mut tx, &call, "UpdateConversation", ids, seq).await?;
     let row = conversation::find(&mut tx, conversation).await?.ok_or(Error::Corrupt("conversations"))?;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use lethe_ids::LabelId;
 use lethe_keyring::{AddressKind, normalise};
 use lethe_proto::messaging::{self as proto, UpdateContactRequest};
 use prost::Message;
@@ -10,6 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     Invalid,
+    label::label_ids,
     text::{Lines, line},
 };
 
@@ -25,6 +27,10 @@ pub(crate) const MOST_FIELDS: usize = 50;
 pub(crate) const MOST_KEY_CHARACTERS: usize = 64;
 /// Most characters of a custom field's value.
 pub(crate) const MOST_VALUE_CHARACTERS: usize = 1024;
+/// Most characters of a lifecycle stage.
+pub(crate) const MOST_STAGE_CHARACTERS: usize = 32;
+/// The best lead score.
+pub(crate) const BEST_SCORE: u32 = 100;
 
 /// A profile that fits. No `Debug`: it is personal data from end to end. Wiped when dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -39,6 +45,9 @@ pub(crate) struct Profile {
     address: String,
     tags: Vec<String>,
     custom_fields: BTreeMap<String, String>,
+    label_ids: Vec<LabelId>,
+    lifecycle_stage: String,
+    lead_score: Option<u32>,
 }
 
 /// An address that a contact can be found by, normalised.
@@ -74,6 +83,9 @@ impl Profile {
         profile.set_address(&given.address, "profile.address")?;
         profile.set_tags(&given.tags, "profile.tags")?;
         profile.set_custom_fields(&given.custom_fields, "profile.custom_fields")?;
+        profile.label_ids = label_ids("profile.label_ids", &given.label_ids)?;
+        profile.set_stage(&given.lifecycle_stage, "profile.lifecycle_stage")?;
+        profile.set_score(given.lead_score, "profile.lead_score")?;
         Ok(profile)
     }
 
@@ -102,6 +114,15 @@ impl Profile {
             profile.set_tags(&tags.values, "tags.values")?;
         }
         profile.set_custom_fields(&change.custom_fields, "custom_fields")?;
+        if let Some(labels) = &change.label_ids {
+            profile.label_ids = label_ids("label_ids", &labels.values)?;
+        }
+        if let Some(stage) = &change.lifecycle_stage {
+            profile.set_stage(stage, "lifecycle_stage")?;
+        }
+        if let Some(score) = &change.lead_score {
+            profile.set_score(score.value, "lead_score")?;
+        }
         Ok(profile)
     }
 
@@ -184,6 +205,28 @@ impl Profile {
         Ok(())
     }
 
+    fn set_stage(&mut self, code: &str, field: &str) -> Result<(), Invalid> {
+        let fits = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_');
+        if code.len() > MOST_STAGE_CHARACTERS || !code.bytes().all(fits) {
+            return Err(Invalid::new(field, "must be at most 32 characters of a-z, 0-9 and _"));
+        }
+        code.clone_into(&mut self.lifecycle_stage);
+        Ok(())
+    }
+
+    fn set_score(&mut self, score: Option<u32>, field: &str) -> Result<(), Invalid> {
+        if score.is_some_and(|score| score > BEST_SCORE) {
+            return Err(Invalid::new(field, "must be 0 to 100"));
+        }
+        self.lead_score = score;
+        Ok(())
+    }
+
+    /// The labels that it carries.
+    pub(crate) fn label_ids(&self) -> &[LabelId] {
+        &self.label_ids
+    }
+
     /// What the contact is found by, and what is put on the opt-out list.
     pub(crate) fn addresses(&self) -> Vec<Address<'_>> {
         let phone = (!self.phone.is_empty()).then_some(Address::Phone(&self.phone));
@@ -223,6 +266,9 @@ impl Profile {
             address: message.address,
             tags: message.tags,
             custom_fields: message.custom_fields.into_iter().collect(),
+            label_ids: message.label_ids.iter().filter_map(|id| id.parse().ok()).collect(),
+            lifecycle_stage: message.lifecycle_stage,
+            lead_score: message.lead_score,
         })
     }
 
@@ -236,6 +282,9 @@ impl Profile {
             address: self.address.clone(),
             tags: self.tags.clone(),
             custom_fields: self.custom_fields.clone().into_iter().collect(),
+            label_ids: self.label_ids.iter().map(LabelId::to_string).collect(),
+            lifecycle_stage: self.lifecycle_stage.clone(),
+            lead_score: self.lead_score,
         }
     }
 }
@@ -249,6 +298,7 @@ impl Drop for Profile {
             &mut self.email_index,
             &mut self.company,
             &mut self.address,
+            &mut self.lifecycle_stage,
         ] {
             text.zeroize();
         }
@@ -261,6 +311,7 @@ impl Drop for Profile {
 
 #[cfg(test)]
 mod tests {
+    use lethe_proto::messaging::{LabelIds, LeadScore};
     use proptest::prelude::*;
 
     use super::*;
@@ -274,8 +325,13 @@ mod tests {
             address: "1 High Street\nLeeds".into(),
             tags: vec!["vip".into(), "vip".into(), "leeds".into()],
             custom_fields: HashMap::from([("size".into(), "XL".into())]),
+            label_ids: vec![LABEL.into(), LABEL.into()],
+            lifecycle_stage: "customer".into(),
+            lead_score: Some(100),
         }
     }
+
+    const LABEL: &str = "lbl_01998f2ac3e47b0f8a5d2f60b1c9e7aa";
 
     fn unfit(change: impl FnOnce(&mut proto::Profile)) -> String {
         let mut profile = given();
@@ -292,6 +348,7 @@ mod tests {
         assert_eq!((shown.name.as_str(), shown.phone.as_str()), ("Maud Ellingham", "+442079460018"));
         assert_eq!(shown.email, "Maud@Example.org");
         assert_eq!(shown.tags, ["vip", "leeds"]);
+        assert_eq!((shown.label_ids, shown.lead_score), (vec![LABEL.to_owned()], Some(100)));
         assert!(read.has(Address::Email("maud@example.org")) && read.has(Address::Phone("+442079460018")));
         assert!(Profile::new(proto::Profile::default()).unwrap().addresses().is_empty());
     }
@@ -313,6 +370,11 @@ mod tests {
             (50, "profile.custom_fields", |p, n| {
                 p.custom_fields = (0..n).map(|i| (i.to_string(), "v".into())).collect();
             }),
+            (50, "profile.label_ids", |p, n| {
+                p.label_ids = (0..n).map(|i| format!("lbl_{i:032x}")).collect();
+            }),
+            (32, "profile.lifecycle_stage", |p, n| p.lifecycle_stage = "s".repeat(n)),
+            (100, "profile.lead_score", |p, n| p.lead_score = u32::try_from(n).ok()),
         ] {
             assert_eq!(unfit(|p| set(p, most + 1)), field);
             let mut profile = given();
@@ -328,6 +390,8 @@ mod tests {
         assert_eq!(unfit(|p| p.email = "maud".into()), "profile.email");
         assert_eq!(unfit(|p| p.name = "Ma\u{0}ud".into()), "profile.name");
         assert_eq!(unfit(|p| p.tags = vec!["a".into(), " ".into()]), "profile.tags[1]");
+        assert_eq!(unfit(|p| p.label_ids = vec![LABEL.into(), "vip".into()]), "profile.label_ids[1]");
+        assert_eq!(unfit(|p| p.lifecycle_stage = "Lead!".into()), "profile.lifecycle_stage");
         assert_eq!(
             unfit(|p| p.custom_fields = HashMap::from([(" ".into(), "v".into())])),
             "profile.custom_fields"
@@ -350,6 +414,33 @@ mod tests {
         );
         assert_eq!(after.custom_fields, HashMap::from([("plan".into(), "pro".into())]));
         assert_eq!(after.tags.len(), 2);
+        assert_eq!((after.lifecycle_stage.as_str(), after.lead_score), ("customer", Some(100)));
+
+        let change = UpdateContactRequest {
+            label_ids: Some(LabelIds::default()),
+            lifecycle_stage: Some(String::new()),
+            lead_score: Some(LeadScore { value: None }),
+            ..UpdateContactRequest::default()
+        };
+        let after = before.rectified(&change).unwrap().to_proto();
+        assert!(after.label_ids.is_empty() && after.lifecycle_stage.is_empty() && after.lead_score.is_none());
+    }
+
+    #[test]
+    fn a_rectification_meets_the_limits_too() {
+        let mut full = given();
+        full.custom_fields = (0..50).map(|i| (i.to_string(), "v".into())).collect();
+        let before = Profile::new(full).unwrap();
+        let with = |key: &str, value: &str| UpdateContactRequest {
+            custom_fields: HashMap::from([(key.into(), value.into())]),
+            ..UpdateContactRequest::default()
+        };
+        assert_eq!(before.rectified(&with("one more", "v")).err().unwrap().field, "custom_fields");
+        assert!(before.rectified(&with("7", "another")).is_ok(), "one in the place of another");
+        assert!(before.rectified(&with("7", "")).is_ok());
+        let score =
+            UpdateContactRequest { lead_score: Some(LeadScore { value: Some(101) }), ..Default::default() };
+        assert_eq!(before.rectified(&score).err().unwrap().field, "lead_score");
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Conversations, and the units their messages are sealed under.
 
-use lethe_ids::{ContactId, ConversationId, MemberId, SubjectId, UnitId};
+use lethe_ids::{ContactId, ConversationId, LabelId, MemberId, SubjectId, UnitId};
 use lethe_service::TenantTx;
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -23,6 +23,7 @@ pub(crate) struct ConversationRow {
     /// `ConversationStatus`.
     pub(crate) status: i16,
     assigned_member_id: Option<Uuid>,
+    label_ids: Vec<Uuid>,
     /// When it was opened.
     pub(crate) created_at: OffsetDateTime,
     /// When the last message came.
@@ -45,6 +46,10 @@ impl ConversationRow {
     /// Who takes care of it.
     pub(crate) fn assigned(&self) -> Option<MemberId> {
         self.assigned_member_id.map(MemberId::new)
+    }
+    /// The labels it carries.
+    pub(crate) fn labels(&self) -> Vec<LabelId> {
+        self.label_ids.iter().copied().map(LabelId::new).collect()
     }
     /// What lists are ordered by.
     pub(crate) fn ordered_at(&self) -> OffsetDateTime {
@@ -169,7 +174,7 @@ pub(crate) async fn find(
 ) -> sqlx::Result<Option<ConversationRow>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select c.conversation_id, c.contact_id, c.channel, c.status, c.assigned_member_id, c.created_at,
+        "select c.conversation_id, c.contact_id, c.channel, c.status, c.assigned_member_id, c.label_ids, c.created_at,
                 (select m.created_at from messages m
                   where m.tenant_id = c.tenant_id and m.conversation_id = c.conversation_id
                   order by m.accepted_seq desc limit 1) as last_message_at,
@@ -184,14 +189,23 @@ pub(crate) async fn find(
     .await
 }
 
-/// Conversations of a status by their last message, the newest first, after the page that ended at `after`.
+/// Which conversations a list shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Which {
+    /// `ConversationStatus`.
+    pub(crate) status: i16,
+    /// Those that carry it.
+    pub(crate) label: Option<LabelId>,
+}
+
+/// Conversations by their last message, the newest first, after the page that ended at `after`.
 ///
 /// The index knows the last message late by at most a minute. So whoever belongs on the page is found among those
 /// that the index has before `after`, down to a minute below the last that fills the page; their order is then by the
 /// messages themselves.
 pub(crate) async fn list(
     tx: &mut TenantTx,
-    status: i16,
+    which: Which,
     after: (OffsetDateTime, Uuid),
     most: i64,
 ) -> sqlx::Result<Vec<ConversationRow>> {
@@ -202,6 +216,7 @@ pub(crate) async fn list(
            select coalesce((select e.listed_at from conversations e
                               join contact_head h on h.tenant_id = e.tenant_id and h.contact_id = e.contact_id
                              where e.tenant_id = $1 and e.status = $2 and not h.fenced
+                               and ($7::uuid is null or $7 = any (e.label_ids))
                                and e.listed_at <= $3::timestamptz - make_interval(secs => $6)
                              order by e.listed_at desc offset $5 limit 1), '-infinity') - make_interval(secs => $6) as at),
          near as (
@@ -209,9 +224,9 @@ pub(crate) async fn list(
                          where m.tenant_id = c.tenant_id and m.conversation_id = c.conversation_id
                          order by m.accepted_seq desc limit 1) as last_message_at
              from conversations c
-            where c.tenant_id = $1 and c.status = $2
+            where c.tenant_id = $1 and c.status = $2 and ($7::uuid is null or $7 = any (c.label_ids))
               and c.listed_at <= $3::timestamptz + make_interval(secs => $6) and c.listed_at >= (select at from edge))
-         select n.conversation_id, n.contact_id, n.channel, n.status, n.assigned_member_id, n.created_at,
+         select n.conversation_id, n.contact_id, n.channel, n.status, n.assigned_member_id, n.label_ids, n.created_at,
                 n.last_message_at, n.version, n.seq
            from near n
            join contact_head h on h.tenant_id = n.tenant_id and h.contact_id = n.contact_id
@@ -220,11 +235,12 @@ pub(crate) async fn list(
           limit $5",
     )
     .bind(tenant.uuid())
-    .bind(status)
+    .bind(which.status)
     .bind(after.0)
     .bind(after.1)
     .bind(most)
     .bind(late.as_seconds_f64())
+    .bind(which.label.map(LabelId::uuid))
     .fetch_all(&mut **tx)
     .await
 }
@@ -233,19 +249,20 @@ pub(crate) async fn list(
 pub(crate) async fn list_of_contact(
     tx: &mut TenantTx,
     contact: ContactId,
-    statuses: &[i16],
+    (statuses, label): (&[i16], Option<LabelId>),
     after: (OffsetDateTime, Uuid),
     most: i64,
 ) -> sqlx::Result<Vec<ConversationRow>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select n.conversation_id, n.contact_id, n.channel, n.status, n.assigned_member_id, n.created_at,
+        "select n.conversation_id, n.contact_id, n.channel, n.status, n.assigned_member_id, n.label_ids, n.created_at,
                 n.last_message_at, n.version, n.seq
            from (select c.*, (select m.created_at from messages m
                                where m.tenant_id = c.tenant_id and m.conversation_id = c.conversation_id
                                order by m.accepted_seq desc limit 1) as last_message_at
                    from conversations c
-                  where c.tenant_id = $1 and c.contact_id = $2 and c.status = any ($3)) n
+                  where c.tenant_id = $1 and c.contact_id = $2 and c.status = any ($3)
+                    and ($7::uuid is null or $7 = any (c.label_ids))) n
            join contact_head h on h.tenant_id = n.tenant_id and h.contact_id = n.contact_id
           where not h.fenced and (coalesce(n.last_message_at, n.created_at), n.conversation_id::uuid) < ($4, $5)
           order by coalesce(n.last_message_at, n.created_at) desc, n.conversation_id desc
@@ -257,27 +274,40 @@ pub(crate) async fn list_of_contact(
     .bind(after.0)
     .bind(after.1)
     .bind(most)
+    .bind(label.map(LabelId::uuid))
     .fetch_all(&mut **tx)
     .await
 }
 
-/// Writes status and assignment. The caller holds the lock of the head and has compared the version.
+/// What a member sets of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// `ConversationStatus`.
+    pub(crate) status: i16,
+    /// Who takes care of it.
+    pub(crate) assigned: Option<MemberId>,
+    /// The labels it carries.
+    pub(crate) labels: Vec<LabelId>,
+}
+
+/// Writes what a member sets. The caller holds the lock of the head and has compared the version.
 pub(crate) async fn update(
     tx: &mut TenantTx,
     conversation: ConversationId,
-    status: i16,
-    assigned: Option<MemberId>,
+    settings: &Settings,
     seq: i64,
 ) -> sqlx::Result<()> {
     let tenant = tx.tenant();
     sqlx::query(
-        "update conversations set status = $3, assigned_member_id = $4, version = version + 1, seq = $5
+        "update conversations
+            set status = $3, assigned_member_id = $4, label_ids = $5, version = version + 1, seq = $6
           where tenant_id = $1 and conversation_id = $2",
     )
     .bind(tenant.uuid())
     .bind(conversation.uuid())
-    .bind(status)
-    .bind(assigned.map(MemberId::uuid))
+    .bind(settings.status)
+    .bind(settings.assigned.map(MemberId::uuid))
+    .bind(settings.labels.iter().map(|label| label.uuid()).collect::<Vec<_>>())
     .bind(seq)
     .execute(&mut **tx)
     .await?;

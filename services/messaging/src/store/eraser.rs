@@ -50,6 +50,14 @@ pub const ERASERS: &[Eraser] = &[
                       (select consent_id from consents where tenant_id = $1 and contact_id = any ($2) limit $3)",
     },
     Eraser {
+        table: "contact_pictures",
+        columns: &["contact_id"],
+        by: By::Contact,
+        statement: "delete from contact_pictures where tenant_id = $1 and contact_id in
+                      (select contact_id from contact_pictures
+                        where tenant_id = $1 and contact_id = any ($2) limit $3)",
+    },
+    Eraser {
         table: "idempotency",
         columns: &["contact_id"],
         by: By::Contact,

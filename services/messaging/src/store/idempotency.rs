@@ -51,12 +51,12 @@ pub(crate) async fn find(tx: &mut TenantTx, once: Once) -> sqlx::Result<Option<K
     }))
 }
 
-/// Notes what the key makes. `false` when another request with the key was faster, or what it made was erased: nothing is to
+/// Notes what the key makes, and about which contact. `false` when another request with the key was faster, or what it made was erased: nothing is to
 /// be made then.
 pub(crate) async fn insert(
     tx: &mut TenantTx,
     once: Once,
-    contact: ContactId,
+    contact: impl Into<Option<ContactId>>,
     resource: Uuid,
     at: OffsetDateTime,
 ) -> sqlx::Result<bool> {
@@ -70,7 +70,7 @@ pub(crate) async fn insert(
     .bind(tenant.uuid())
     .bind(once.key_mac)
     .bind(once.body_mac)
-    .bind(contact.uuid())
+    .bind(contact.into().map(ContactId::uuid))
     .bind(resource)
     .bind(at)
     .execute(&mut **tx)

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use crate::stage::{Stage, field, full_profile, page, reason};
 
 async fn look_up(stage: &Stage, by: By) -> Vec<Contact> {
-    let request = LookUpContactsRequest { by: Some(by) };
+    let request = LookUpContactsRequest { by: Some(by), page: None };
     stage.contacts().look_up_contacts(request).await.unwrap().into_inner().contacts
 }
 
@@ -150,7 +150,8 @@ async fn get_and_look_up_name_the_field_that_is_wrong() {
     for (by, wrong) in
         [(None, "by"), (Some(By::Phone("x".into())), "phone"), (Some(By::Email("x".into())), "email")]
     {
-        let status = stage.contacts().look_up_contacts(LookUpContactsRequest { by }).await.unwrap_err();
+        let status =
+            stage.contacts().look_up_contacts(LookUpContactsRequest { by, page: None }).await.unwrap_err();
         assert_eq!(field(&status), wrong);
     }
 }

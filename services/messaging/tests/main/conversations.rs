@@ -65,6 +65,7 @@ async fn update_conversation_compares_the_version() {
         status: ConversationStatus::Resolved.into(),
         assigned_member_id: Some(member.clone()),
         if_version: 1,
+        ..Default::default()
     };
     let updated = stage.conversations().update_conversation(request.clone()).await.unwrap().into_inner();
     assert_eq!((updated.status(), updated.version, updated.seq), (ConversationStatus::Resolved, 2, 3));
@@ -101,6 +102,7 @@ async fn listed(stage: &Stage, contact_id: &str, status: i32, limit: u32) -> Vec
             contact_id: contact_id.into(),
             status,
             page: page(limit, after.clone()),
+            ..Default::default()
         };
         let answer = stage.conversations().list_conversations(request).await.unwrap().into_inner();
         ids.extend(answer.conversations.into_iter().map(|conversation| conversation.conversation_id));
@@ -152,13 +154,16 @@ async fn list_conversations_goes_by_the_last_message_to_the_millisecond() {
         status: ConversationStatus::Resolved.into(),
         assigned_member_id: None,
         if_version: 0,
+        ..Default::default()
     };
     stage.conversations().update_conversation(resolve).await.unwrap();
     assert_eq!(listed(&stage, "", ConversationStatus::Resolved.into(), 3).await, mine);
     assert_eq!(listed(&stage, "", ConversationStatus::Open.into(), 3).await.len(), 5);
-    let bad = ListConversationsRequest { contact_id: "x".into(), status: 0, page: None };
+    let bad =
+        ListConversationsRequest { contact_id: "x".into(), status: 0, page: None, ..Default::default() };
     assert_eq!(field(&stage.conversations().list_conversations(bad).await.unwrap_err()), "contact_id");
-    let bad = ListConversationsRequest { contact_id: String::new(), status: 7, page: None };
+    let bad =
+        ListConversationsRequest { contact_id: String::new(), status: 7, page: None, ..Default::default() };
     assert_eq!(field(&stage.conversations().list_conversations(bad).await.unwrap_err()), "status");
 }
 

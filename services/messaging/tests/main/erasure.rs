@@ -15,6 +15,7 @@ use lethe_proto::{
 use lethe_testkit::Databases;
 use tonic::Code;
 
+use crate::details::{self, PNG};
 use crate::stage::{KEY, Stage, field, full_profile, reason};
 
 /// A contact with something in every table.
@@ -34,6 +35,7 @@ async fn somebody(stage: &Stage, mark: &str) -> (Contact, Conversation) {
         idempotency: None,
     };
     stage.contacts().record_consent(consent).await.unwrap();
+    stage.contacts().put_contact_picture(details::picture(&contact.contact_id, PNG)).await.unwrap();
     (contact, conversation)
 }
 
@@ -71,6 +73,7 @@ async fn erased_is_counted_fenced_purged_and_verified_absent() {
         ("conversations", 2),
         ("conversation_units", 2),
         ("consents", 1),
+        ("contact_pictures", 1),
         ("contacts", 1),
         ("contact_head", 1),
         ("contact_subjects", 1),
@@ -96,7 +99,7 @@ async fn erased_is_counted_fenced_purged_and_verified_absent() {
     assert!(stage.viewer().hydrate_messages(hydrate).await.unwrap().into_inner().messages.is_empty());
     let list = stage.contacts().list_contacts(ListContactsRequest::default()).await.unwrap().into_inner();
     assert_eq!(list.contacts.len(), 1);
-    let phone = LookUpContactsRequest { by: Some(By::Phone("+442079460018".into())) };
+    let phone = LookUpContactsRequest { by: Some(By::Phone("+442079460018".into())), page: None };
     let found = stage.contacts().look_up_contacts(phone.clone()).await.unwrap().into_inner().contacts;
     assert_eq!(found.iter().map(|c| &c.contact_id).collect::<Vec<_>>(), [&other.contact_id]);
 

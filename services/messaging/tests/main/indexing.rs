@@ -51,6 +51,7 @@ async fn read_for_index_answers_the_present_state_by_id_by_contact_and_of_everyt
         status: 0,
         assigned_member_id: Some(member.into()),
         if_version: 0,
+        ..Default::default()
     };
     stage.conversations().update_conversation(assign).await.unwrap();
 

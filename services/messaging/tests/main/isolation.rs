@@ -1,7 +1,8 @@
 //! Tenants never meet: by the RPCs, and by the database itself.
 
 use lethe_proto::messaging::{
-    DeleteMessageRequest, EditMessageRequest, GetContactRequest, GetConversationRequest, GetMessageRequest,
+    DeleteContactPictureRequest, DeleteLabelRequest, DeleteMessageRequest, EditMessageRequest,
+    GetContactPictureRequest, GetContactRequest, GetConversationRequest, GetMessageRequest,
     ListConsentsRequest, ListContactsRequest, ListConversationsRequest, ListMessagesRequest,
     LookUpContactsRequest, OpenConversationRequest, OptOutContactRequest, RestrictContactRequest,
     SendMessageRequest, UpdateContactRequest, UpdateConversationRequest, look_up_contacts_request::By,
@@ -10,7 +11,10 @@ use lethe_service::Database;
 use sqlx::Row;
 use tonic::Code;
 
-use crate::stage::{Stage, full_profile};
+use crate::{
+    details::{self, PNG},
+    stage::{Stage, full_profile},
+};
 
 #[tokio::test]
 async fn a_foreign_tenant_finds_nothing_and_changes_nothing() {
@@ -18,6 +22,9 @@ async fn a_foreign_tenant_finds_nothing_and_changes_nothing() {
     let contact = stage.create(full_profile("a")).await;
     let conversation = stage.open(&contact).await;
     let message = stage.receive(&conversation, "hello").await;
+    stage.contacts().put_contact_picture(details::picture(&contact.contact_id, PNG)).await.unwrap();
+    let contact = stage.get(&contact.contact_id).await;
+    let label = stage.label("VIP").await;
     let them = stage.foreigner();
     let (contact_id, conversation_id, message_id) =
         (contact.contact_id.clone(), conversation.conversation_id.clone(), message.message_id.clone());
@@ -78,10 +85,20 @@ async fn a_foreign_tenant_finds_nothing_and_changes_nothing() {
             .await
             .map(drop),
         messages.delete_message(DeleteMessageRequest { message_id: message_id.clone() }).await.map(drop),
+        contacts.put_contact_picture(details::picture(&contact.contact_id, PNG)).await.map(drop),
+        contacts
+            .get_contact_picture(GetContactPictureRequest { contact_id: contact.contact_id.clone() })
+            .await
+            .map(drop),
+        contacts
+            .delete_contact_picture(DeleteContactPictureRequest { contact_id: contact.contact_id.clone() })
+            .await
+            .map(drop),
+        stage.labels_as(&them).delete_label(DeleteLabelRequest { label_id: label.label_id }).await.map(drop),
     ]
     .map(|answer| answer.unwrap_err().code());
-    assert_eq!(codes, [Code::NotFound; 13]);
-    let email = LookUpContactsRequest { by: Some(By::Email("maud.a@example.org".into())) };
+    assert_eq!(codes, [Code::NotFound; 17]);
+    let email = LookUpContactsRequest { by: Some(By::Email("maud.a@example.org".into())), page: None };
     assert!(contacts.look_up_contacts(email).await.unwrap().into_inner().contacts.is_empty());
     let listed = contacts.list_contacts(ListContactsRequest { page: None }).await.unwrap().into_inner();
     assert!(listed.contacts.is_empty());

@@ -6,6 +6,7 @@ mod accepting;
 mod contacts;
 mod conversations;
 mod database;
+mod details;
 mod erasure;
 mod erasure_races;
 mod indexing;

@@ -9,9 +9,11 @@ use lethe_messaging::Config;
 use lethe_proto::{
     erasure::{self, participant_service_client::ParticipantServiceClient},
     messaging::{
-        AcceptedMessage, Channel, Contact, Conversation, CreateContactRequest, OpenConversationRequest,
-        Profile, ReceiveMessageRequest, SendMessageRequest, contact_service_client::ContactServiceClient,
-        conversation_service_client::ConversationServiceClient, message_service_client::MessageServiceClient,
+        AcceptedMessage, Channel, Contact, Conversation, CreateContactRequest, CreateLabelRequest,
+        GetContactRequest, Label, OpenConversationRequest, Profile, ReceiveMessageRequest,
+        SendMessageRequest, contact_service_client::ContactServiceClient,
+        conversation_service_client::ConversationServiceClient, label_service_client::LabelServiceClient,
+        message_service_client::MessageServiceClient,
     },
     request::{Idempotency, Page},
 };
@@ -83,6 +85,12 @@ impl Stage {
     }
     pub(crate) fn conversations(&self) -> ConversationServiceClient<PeerChannel> {
         ConversationServiceClient::new(self.channel())
+    }
+    pub(crate) fn labels(&self) -> LabelServiceClient<PeerChannel> {
+        LabelServiceClient::new(self.channel())
+    }
+    pub(crate) fn labels_as(&self, principal: &PrincipalToken) -> LabelServiceClient<PeerChannel> {
+        LabelServiceClient::new(self.world.client("gateway", "messaging", Some(principal.clone())))
     }
     pub(crate) fn messages(&self) -> MessageServiceClient<PeerChannel> {
         MessageServiceClient::new(self.channel())
@@ -158,6 +166,18 @@ impl Stage {
     pub(crate) async fn create(&self, profile: Profile) -> Contact {
         let request = CreateContactRequest { profile: Some(profile), idempotency: None };
         self.contacts().create_contact(request).await.unwrap().into_inner()
+    }
+
+    /// A contact as it is now.
+    pub(crate) async fn get(&self, contact_id: &str) -> Contact {
+        let request = GetContactRequest { contact_id: contact_id.into() };
+        self.contacts().get_contact(request).await.unwrap().into_inner()
+    }
+
+    /// A label.
+    pub(crate) async fn label(&self, name: &str) -> Label {
+        let request = CreateLabelRequest { name: name.into(), colour: "#a0b1c2".into(), idempotency: None };
+        self.labels().create_label(request).await.unwrap().into_inner()
     }
 
     /// A contact with a name and nothing else.
@@ -257,6 +277,9 @@ pub(crate) fn full_profile(mark: &str) -> Profile {
         address: format!("1 High Street {mark}\nLeeds"),
         tags: vec![format!("tag-{mark}")],
         custom_fields: HashMap::from([(format!("key-{mark}"), format!("value {mark}"))]),
+        lifecycle_stage: "customer".into(),
+        lead_score: Some(42),
+        ..Profile::default()
     }
 }
 
