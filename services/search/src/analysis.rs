@@ -4,20 +4,27 @@
 //! Myanmar, Tibetan, ...) and Hangul, whose particles cling to the word, give characters and pairs of them, so that any
 //! piece of such a run is found. A piece between spaces in a query is a phrase; all phrases must occur.
 //!
+//! Beside each word stand its stems in the languages the text may be in (`language`), at the same place. So the other
+//! forms of a word are found too, and the word as it was typed always is.
+//!
 //! Engines get terms with positions; none analyses by itself, so that all of them find the same.
 
 mod fold;
 mod highlight;
+mod language;
 mod script;
+
+use std::collections::BTreeMap;
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use fold::Folded;
 pub use highlight::highlight;
+use language::Languages;
 use script::Class;
 
 /// Counts up when the same text gives other terms: an index of another version is rebuilt.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Longer words are cut, in texts as in queries. In characters.
 const LONGEST_WORD: usize = 64;
@@ -35,11 +42,26 @@ pub struct Token {
     pub end: u32,
 }
 
-/// Terms that must stand at these distances from each other. Never empty.
+/// Terms that must stand at these distances from each other: the distance from the beginning in positions, and the term.
+/// Never empty.
+pub type Terms = Vec<(u32, String)>;
+
+/// Words that must stand together, as they were typed or in other forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phrase {
-    /// The distance from the phrase's beginning in positions, and the term.
-    pub terms: Vec<(u32, String)>,
+    /// As typed.
+    pub exact: Terms,
+    /// The same in stems, once for each language that has other forms for one of them.
+    pub inflected: Vec<Terms>,
+    /// How many positions it takes.
+    pub length: u32,
+}
+
+impl Phrase {
+    /// All forms: one of them must occur.
+    pub fn forms(&self) -> impl Iterator<Item = &Terms> {
+        std::iter::once(&self.exact).chain(&self.inflected)
+    }
 }
 
 /// What is sought: all phrases must occur. Never empty.
@@ -49,10 +71,26 @@ pub struct Sought {
     pub phrases: Vec<Phrase>,
 }
 
+impl Sought {
+    /// All words as typed and in a row; nothing when there is but one.
+    pub fn in_a_row(&self) -> Option<Terms> {
+        let (mut terms, mut begin) = (Terms::new(), 0);
+        for phrase in &self.phrases {
+            terms.extend(phrase.exact.iter().map(|(offset, term)| (begin + offset, term.clone())));
+            begin += phrase.length;
+        }
+        (terms.len() > 1).then_some(terms)
+    }
+}
+
 /// The terms of a text, by position.
 pub fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::with_capacity(text.len() / 4);
-    for unit in units(text) {
+    let units = units(text);
+    let words: Vec<String> = units.iter().map(Unit::word).collect();
+    let languages = Languages::of(words.iter().map(String::as_str));
+    let mut tokens = Vec::with_capacity(text.len() / 2);
+    for (unit, word) in units.iter().zip(words) {
+        let (first, last) = (&unit.characters[0], &unit.characters[unit.characters.len() - 1]);
         match unit.class {
             Class::Unspaced => {
                 for (at, pair) in unit.position.zip_with(&unit.characters) {
@@ -65,12 +103,11 @@ pub fn tokens(text: &str) -> Vec<Token> {
                 }
             }
             Class::Word | Class::Symbol | Class::Break => {
-                let word: String = unit.characters.iter().take(LONGEST_WORD).map(|c| c.character).collect();
-                let (first, last) = (&unit.characters[0], &unit.characters[unit.characters.len() - 1]);
-                if let Some(plain) = without_marks(&word) {
-                    tokens.push(token(plain, unit.position.0, first, last));
+                for form in without_marks(&word).into_iter().chain([word]) {
+                    let stems = languages.stems(&form).map(|(_, stem)| stem);
+                    tokens.extend(stems.map(|stem| token(stem, unit.position.0, first, last)));
+                    tokens.push(token(form, unit.position.0, first, last));
                 }
-                tokens.push(token(word, unit.position.0, first, last));
             }
         }
     }
@@ -84,22 +121,37 @@ pub fn sought(query: &str) -> Option<Sought> {
 }
 
 fn phrase(piece: &str) -> Option<Phrase> {
-    let mut terms = Vec::new();
+    let (mut exact, mut length) = (Terms::new(), 0);
+    // By language: the places in `exact` that have a stem, and the stem.
+    let mut stems: BTreeMap<usize, Vec<(usize, String)>> = BTreeMap::new();
     for unit in units(piece) {
+        length =
+            unit.position.0 + if unit.class == Class::Unspaced { unit.characters.len() as u32 } else { 1 };
         match unit.class {
             Class::Unspaced if unit.characters.len() > 1 => {
                 for (at, pair) in unit.position.zip_with(&unit.characters[1..]) {
                     let term = unit.characters[pair..pair + 2].iter().map(|c| c.character).collect();
-                    terms.push((at, term));
+                    exact.push((at, term));
                 }
             }
             _ => {
-                let word = unit.characters.iter().take(LONGEST_WORD).map(|c| c.character).collect();
-                terms.push((unit.position.0, word));
+                let word = unit.word();
+                for (language, stem) in Languages::all().stems(&word) {
+                    stems.entry(language).or_default().push((exact.len(), stem));
+                }
+                exact.push((unit.position.0, word));
             }
         }
     }
-    (!terms.is_empty()).then_some(Phrase { terms })
+    let inflect = |stems: Vec<(usize, String)>| {
+        let mut terms = exact.clone();
+        for (at, stem) in stems {
+            terms[at].1 = stem;
+        }
+        terms
+    };
+    let inflected = stems.into_values().map(inflect).collect();
+    (!exact.is_empty()).then_some(Phrase { exact, inflected, length })
 }
 
 fn token(term: String, position: u32, first: &Folded, last: &Folded) -> Token {
@@ -111,6 +163,12 @@ struct Unit {
     class: Class,
     position: Position,
     characters: Vec<Folded>,
+}
+
+impl Unit {
+    fn word(&self) -> String {
+        self.characters.iter().take(LONGEST_WORD).map(|c| c.character).collect()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -160,7 +218,7 @@ mod tests {
     use super::*;
 
     fn terms(text: &str) -> Vec<String> {
-        tokens(text).into_iter().map(|t| t.term).collect()
+        tokens(text).into_iter().map(|t| t.term).filter(|term| !term.contains(':')).collect()
     }
 
     /// By the same rule as an engine: every term of every phrase at its distance.
@@ -174,7 +232,7 @@ mod tests {
         assert_eq!(terms("ＦＵＬＬ width ﬁne"), ["full", "width", "fine"]);
         let sought = sought("self-governing  x").unwrap();
         assert_eq!(sought.phrases.len(), 2);
-        assert_eq!(sought.phrases[0].terms, [(0, "self".to_owned()), (1, "governing".to_owned())]);
+        assert_eq!(sought.phrases[0].exact, [(0, "self".to_owned()), (1, "governing".to_owned())]);
     }
 
     #[test]
@@ -214,10 +272,47 @@ mod tests {
         }
         for (query, text) in [
             ("权人", "世界人权宣言"),
-            ("café", "cafe"),
+            ("café", "the cafe is on the left"),
             ("gov-self", "self-gov"),
             ("two three", "one two"),
             ("手机iPhone", "iPhone手机"),
+        ] {
+            assert!(!finds(query, text), "{query} not in {text}");
+        }
+    }
+
+    #[test]
+    fn the_other_forms_of_a_word_are_found_in_its_language() {
+        for (query, text) in [
+            ("cancelling", "I want to cancel my order"),
+            ("cancel", "The order was CANCELLED by you"),
+            ("refunds", "refund"),
+            ("Bestellung", "Wo sind meine Bestellungen?"),
+            ("remboursées", "elle a été remboursée par la banque"),
+            ("pedidos", "quiero cancelar mi pedido"),
+            ("ordini", "vorrei annullare il mio ordine"),
+            ("encomendas", "quero cancelar a minha encomenda"),
+            ("bestellingen", "ik wil mijn bestelling annuleren"),
+            ("beställningar", "jag vill avbryta min beställning"),
+            ("tilaukset", "haluan perua tilauksen, mutta en voi"),
+            ("zamówienia", "chcę anulować moje zamówienie"),
+            ("objednávky", "chci zrušit moji objednávku, ale ne tu"),
+            ("siparişler", "bir sipariş için yazıyorum"),
+            ("заказы", "я хочу отменить мой заказ"),
+            ("λογαριασμοί", "πού είναι ο λογαριασμός μου"),
+            ("الطلبات", "أين الطلب من فضلك"),
+            ("सवालों", "मेरा सवाल यह है"),
+            // Two forms in one piece, and a piece of several words.
+            ("gift-cards", "I have a gift card, a gift-card!"),
+            ("self-governed", "it is self-governing"),
+        ] {
+            assert!(finds(query, text), "{query} in {text}");
+        }
+        // Of another language, a number, or in another order.
+        for (query, text) in [
+            ("car", "please take care of this and of me"),
+            ("4711s", "order 4711"),
+            ("governing-selves", "it is self-governing"),
         ] {
             assert!(!finds(query, text), "{query} not in {text}");
         }

@@ -103,16 +103,30 @@ pub struct Search {
     pub from: Option<i64>,
     /// Before; microseconds since 1970.
     pub until: Option<i64>,
-    /// Older than this hit.
+    /// Which hits come first.
+    pub order: Order,
+    /// Behind this hit.
     pub after: Option<Hit>,
     /// At most so many.
     pub limit: usize,
 }
 
-/// A message that was found. Hits are ordered newest first, by time and then id: the order depends on nothing else,
-/// least of all on what other tenants wrote, and a hit is the cursor to those after it.
+/// Which hits come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The newest.
+    #[default]
+    Newest,
+    /// Those in which the words stand in a row, as typed, often and among few others; then the newest.
+    Relevance,
+}
+
+/// A message that was found. Hits are ordered by rank, time and then id, the greatest first: the order depends on nothing
+/// but the message, least of all on what other tenants wrote, and a hit is the cursor to those after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hit {
+    /// How relevant it is; 0 for all where the newest come first.
+    pub rank: u32,
     /// When it was accepted: microseconds since 1970.
     pub at: i64,
     /// Its id.
@@ -195,7 +209,7 @@ pub trait Engine: Send + Sync + 'static {
     fn refresh(&self, tenant: TenantId) -> BoxFuture<'_, Result<(), EngineError>>;
     /// Makes everything visible survive the loss of power.
     fn sync(&self) -> BoxFuture<'_, Result<(), EngineError>>;
-    /// The newest hits.
+    /// The first hits.
     fn search(&self, tenant: TenantId, search: Search) -> BoxFuture<'_, Result<Vec<Hit>, EngineError>>;
     /// The messages that are visible: of one contact, or of the tenant. Ascending.
     fn documents(

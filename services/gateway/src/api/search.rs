@@ -8,10 +8,20 @@ use utoipa::ToSchema;
 use super::{conversations::Channel, messages::Message};
 use crate::{
     body::{Json, Reply},
-    json::{At, Object, PageLimit, Text},
+    json::{At, Object, PageLimit, Text, wire_enum},
     problem::Problem,
     session::Acting,
 };
+
+wire_enum! {
+    /// Which hits come first.
+    SearchOrder is proto::SearchOrder {
+        /// The newest.
+        Newest = "newest",
+        /// Where the words stand in a row, as typed, often and among few others; then the newest.
+        Relevance = "relevance",
+    }
+}
 
 /// What is looked for. Absent filters do not filter.
 #[derive(Deserialize, ToSchema)]
@@ -21,7 +31,7 @@ use crate::{
     "wait_for": {"contact_id": "con_01998f2ac3e47b0f8a5d2f60b1c9e7aa", "seq": 17}, "limit": 20
 }))]
 pub(crate) struct Search {
-    /// 1 to 256 characters; all words must occur.
+    /// 1 to 256 characters; all words must occur, as typed or in other forms of their language (`cancelled` finds `cancel`).
     #[schema(value_type = String, min_length = 1, max_length = 256)]
     query: Text,
     #[serde(default)]
@@ -44,6 +54,9 @@ pub(crate) struct Search {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<At>,
+    /// Which hits come first; the newest unless it is given.
+    #[serde(default)]
+    order: Option<SearchOrder>,
     /// A state of a contact that must be in the index first.
     #[serde(default)]
     #[schema(value_type = Option<WaitFor>)]
@@ -110,11 +123,13 @@ pub(crate) async fn search_messages(
         member_id,
         from,
         until,
+        order,
         wait_for,
         limit,
         after,
     } = body;
-    let filters = format!("{:?}", (&query, channel, contact_id, conversation_id, member_id, from, until));
+    let filters =
+        format!("{:?}", (&query, channel, contact_id, conversation_id, member_id, from, until, order));
     let list = acting.list("SearchMessages", &filters);
     let request = SearchMessagesRequest {
         query: query.0,
@@ -124,6 +139,7 @@ pub(crate) async fn search_messages(
         member_id: member_id.map(|member| member.to_string()).unwrap_or_default(),
         from: from.map(At::timestamp),
         until: until.map(At::timestamp),
+        order: order.map_or(0, |order| order.proto().into()),
         wait_for: wait_for
             .map(|Object(wait)| proto::WaitFor { contact_id: wait.contact_id.to_string(), seq: wait.seq }),
         page: list.page(limit, after.as_ref().map(|after| after.0.as_str()))?,

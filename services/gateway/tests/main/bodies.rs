@@ -267,12 +267,13 @@ async fn a_search_arrives_with_its_filters() {
     );
     let body = json!({
         "query": "refund", "channel": "whatsapp", "contact_id": CONTACT, "member_id": MEMBER, "from": "2025-10-01T00:00:00Z",
-        "wait_for": {"contact_id": CONTACT, "seq": 17}, "limit": 20,
+        "order": "relevance", "wait_for": {"contact_id": CONTACT, "seq": 17}, "limit": 20,
     });
     let answer = edge.ask(Method::POST, "/v1/search/messages", &body.to_string()).await;
     let sent: search::SearchMessagesRequest = edge.behind.calls()[0].read();
     assert_eq!(sent.query, "refund");
     assert_eq!(sent.channel(), messaging::Channel::Whatsapp);
+    assert_eq!(sent.order(), search::SearchOrder::Relevance);
     assert_eq!(
         (sent.contact_id.as_str(), sent.conversation_id.as_str(), sent.member_id.as_str()),
         (CONTACT, "", MEMBER)

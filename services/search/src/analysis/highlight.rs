@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Sought, tokens};
+use super::{Sought, Terms, tokens};
 
 /// No answer names more places than this in one text.
 const MOST_HIGHLIGHTS: usize = 32;
@@ -18,22 +18,27 @@ pub fn highlight(sought: &Sought, text: &str) -> Option<Vec<(u32, u32)>> {
     let mut ranges = Vec::new();
     for phrase in &sought.phrases {
         let before = ranges.len();
-        let (first_offset, first) = phrase.terms.first()?;
-        for &(position, start, mut end) in places.get(first.as_str()).map_or(&[][..], Vec::as_slice) {
-            let rest = phrase.terms[1..].iter().map(|(offset, term)| {
-                let found = places.get(term.as_str())?;
-                let wanted = position + (offset - first_offset);
-                found.binary_search_by_key(&wanted, |place| place.0).ok().map(|at| found[at].2)
-            });
-            let Some(ends) = rest.collect::<Option<Vec<u32>>>() else { continue };
-            end = ends.into_iter().max().unwrap_or(end).max(end);
-            ranges.push((start, end));
-        }
+        phrase.forms().for_each(|terms| mark(terms, &places, &mut ranges));
         if ranges.len() == before {
             return None;
         }
     }
     Some(apart(ranges))
+}
+
+/// Adds the places where these terms stand at their distances.
+fn mark(terms: &Terms, places: &HashMap<&str, Vec<(u32, u32, u32)>>, ranges: &mut Vec<(u32, u32)>) {
+    let Some(((first_offset, first), rest)) = terms.split_first() else { return };
+    for &(position, start, mut end) in places.get(first.as_str()).map_or(&[][..], Vec::as_slice) {
+        let rest = rest.iter().map(|(offset, term)| {
+            let found = places.get(term.as_str())?;
+            let wanted = position + (offset - first_offset);
+            found.binary_search_by_key(&wanted, |place| place.0).ok().map(|at| found[at].2)
+        });
+        let Some(ends) = rest.collect::<Option<Vec<u32>>>() else { continue };
+        end = ends.into_iter().max().unwrap_or(end).max(end);
+        ranges.push((start, end));
+    }
 }
 
 fn apart(mut ranges: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
@@ -69,6 +74,12 @@ mod tests {
         assert_eq!(marked("cafe", "Cafe\u{301} und Café").unwrap(), ["Cafe\u{301}", "Café"]);
         assert_eq!(marked("😀 don't", "I don't 😀").unwrap(), ["don't", "😀"]);
         assert_eq!(marked("a b", "a only"), None);
+        assert_eq!(
+            marked("cancel", "<b>He cancelled</b> &amp; is cancelling").unwrap(),
+            ["cancelled", "cancelling"]
+        );
+        assert_eq!(marked("заказы", "где мой заказ, где заказ?").unwrap(), ["заказ", "заказ"]);
+        assert_eq!(marked("gift-cards", "this is a gift card").unwrap(), ["gift card"]);
     }
 
     #[test]

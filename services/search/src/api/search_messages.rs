@@ -1,10 +1,12 @@
 //! `SearchMessages`: the engine names ids, messaging gives the texts under the viewer's principal, and only what it gives
-//! and what still has the words is a hit. Newest first.
+//! and what still has the words is a hit.
 
+use bytes::Bytes;
 use lethe_ids::{ContactId, ConversationId, MemberId, MessageId, TenantId};
 use lethe_proto::{
     messaging::{Channel, HydrateMessagesRequest, Message, message_service_client::MessageServiceClient},
-    search::{Highlight, SearchHit, SearchMessagesRequest, SearchMessagesResponse, WaitFor},
+    request::Page,
+    search::{Highlight, SearchHit, SearchMessagesRequest, SearchMessagesResponse, SearchOrder, WaitFor},
 };
 use lethe_service::{CallContext, Failure, Limit, PageKey, id, instant};
 use prost_types::Timestamp;
@@ -15,7 +17,7 @@ use tonic::Request;
 use super::Api;
 use crate::{
     analysis::{self, Sought},
-    engine::{Hit, Search, micros},
+    engine::{Hit, Order, Search, micros},
     error::Error,
     indexer::LARGEST_ANSWER,
     store,
@@ -70,11 +72,24 @@ pub(super) async fn search_messages(
 }
 
 fn response(hits: Vec<SearchHit>, next: Option<Hit>, caught_up: bool) -> SearchMessagesResponse {
-    let next = next.map(|hit| {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(hit.at) * 1_000);
-        PageKey { at: at.unwrap_or(OffsetDateTime::UNIX_EPOCH), id: hit.message.uuid() }.encode()
-    });
-    SearchMessagesResponse { hits, next: next.unwrap_or_default(), caught_up }
+    SearchMessagesResponse { hits, next: next.map(cursor).unwrap_or_default(), caught_up }
+}
+
+/// Rank (4 bytes, big-endian), then the page key.
+fn cursor(hit: Hit) -> Bytes {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(hit.at) * 1_000);
+    let key = PageKey { at: at.unwrap_or(OffsetDateTime::UNIX_EPOCH), id: hit.message.uuid() };
+    [&hit.rank.to_be_bytes()[..], &key.encode()].concat().into()
+}
+
+/// The hit that [`cursor`] wrote down.
+fn after(page: Option<&Page>) -> Result<Option<Hit>, Failure> {
+    let Some(page) = page.filter(|page| !page.after.is_empty()) else { return Ok(None) };
+    let wrong = || Failure::invalid("page.after", "is not a cursor of this list");
+    let (rank, _) = page.after.split_first_chunk::<4>().ok_or_else(wrong)?;
+    let key = Page { after: page.after.slice(4..), ..page.clone() };
+    let key = PageKey::of(Some(&key))?.ok_or_else(wrong)?;
+    Ok(Some(Hit { rank: u32::from_be_bytes(*rank), at: micros(key.at), message: MessageId::new(key.id) }))
 }
 
 /// The request as a search. What does not fit is refused with its field.
@@ -85,7 +100,11 @@ fn read(request: &SearchMessagesRequest) -> Result<Search, Failure> {
     let sought = analysis::sought(&request.query);
     let channel =
         Channel::try_from(request.channel).map_err(|_| Failure::invalid("channel", "is none of ours"))?;
-    let after = PageKey::of(request.page.as_ref())?;
+    let order = match SearchOrder::try_from(request.order) {
+        Ok(SearchOrder::Unspecified | SearchOrder::Newest) => Order::Newest,
+        Ok(SearchOrder::Relevance) => Order::Relevance,
+        Err(_) => return Err(Failure::invalid("order", "is none of ours")),
+    };
     let (from, until) = (time(&request.from, "from")?, time(&request.until, "until")?);
     if let (Some(from), Some(until)) = (from, until)
         && until <= from
@@ -100,7 +119,8 @@ fn read(request: &SearchMessagesRequest) -> Result<Search, Failure> {
         member: optional::<MemberId>("member_id", &request.member_id)?,
         from,
         until,
-        after: after.map(|key| Hit { at: micros(key.at), message: MessageId::new(key.id) }),
+        order,
+        after: after(request.page.as_ref())?,
         limit: 0,
     })
 }

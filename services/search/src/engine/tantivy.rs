@@ -6,8 +6,8 @@
 
 mod census;
 mod expunge;
+mod first;
 mod mark;
-mod newest;
 mod query;
 mod recent;
 mod scan;

@@ -3,7 +3,8 @@
 use lethe_ids::{ConversationId, MemberId, TenantId};
 use lethe_proto::messaging::Channel;
 use lethe_search::engine::{
-    Document, Engine, EngineError, FencingToken, Opened, Version, Write, Written, tantivy::TantivyEngine,
+    Document, Engine, EngineError, FencingToken, Opened, Order, Version, Write, Written,
+    tantivy::TantivyEngine,
 };
 
 use crate::support::{
@@ -199,4 +200,55 @@ async fn a_folder_is_known_again_and_a_wiped_or_damaged_one_noticed() {
     assert_eq!(opened(folder.path()).1, Opened::Empty, "wiped");
     let other = TantivyEngine::open(folder.path(), Some(fresh()), fresh()).unwrap();
     assert_eq!(other.1, Opened::Empty, "not the one that the database knows");
+}
+
+#[tokio::test]
+async fn the_most_relevant_first_and_no_other_tenant_moves_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path());
+    let (ours, theirs) = neighbours(&engine);
+    // Older ones are better, so that time alone would turn them round.
+    let texts = [
+        "late parcel",
+        "my parcel is late, the late parcel from Monday, and I have been waiting here for it since noon",
+        "the parcel that came late",
+        "two parcels were later than we had been told by the people who were to bring them to us at noon",
+    ];
+    let mut documents: Vec<_> = texts.iter().map(|text| document(contact(), text)).collect();
+    for (number, document) in documents.iter_mut().enumerate() {
+        document.at += number as i64;
+    }
+    index(&engine, ours, &documents.iter().collect::<Vec<_>>()).await;
+    let best = || {
+        let mut best = search("late parcel");
+        best.order = Order::Relevance;
+        best
+    };
+    let hits = engine.search(ours, best()).await.unwrap();
+    let order: Vec<_> = hits.iter().map(|hit| hit.message).collect();
+    assert_eq!(order[0], documents[0].message, "nothing else, and in a row");
+    assert_eq!(order.len(), 3, "later is no late");
+    // A cursor goes through all, one by one.
+    let mut after = None;
+    for hit in &hits {
+        let mut page = best();
+        (page.limit, page.after) = (1, after);
+        let found = engine.search(ours, page).await.unwrap();
+        assert_eq!(found, [*hit]);
+        after = Some(*hit);
+    }
+    // A neighbour's words in the same shard, and segments merged, change no rank.
+    for _ in 0..20 {
+        index(
+            &engine,
+            theirs,
+            &[&document(contact(), "late late parcel word"), &document(contact(), "late")],
+        )
+        .await;
+    }
+    engine.expunge(engine.shard(ours)).await.unwrap();
+    assert_eq!(engine.search(ours, best()).await.unwrap(), hits);
+    // By time, as ever.
+    let newest = found(&engine, ours, search("late parcel")).await;
+    assert_eq!(newest, [documents[2].message, documents[1].message, documents[0].message]);
 }

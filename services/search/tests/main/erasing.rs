@@ -1,6 +1,7 @@
 //! The participant of an erasure: counted, fenced against every writer, purged, verified by other code.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -9,10 +10,10 @@ use futures::future::{BoxFuture, FutureExt};
 use lethe_ambient::Tasks;
 use lethe_ids::{ContactId, ConversationId, ErasureId, MessageId, ScopeId, TenantId};
 use lethe_search::{
-    Config,
+    Config, analysis,
     engine::{
         Engine, EngineError, Expunged, FencingToken, Hit, Scanned, Search, Wanted, Write, Written,
-        tantivy::TantivyEngine,
+        tantivy::{PieceKind, TantivyEngine, read_folder},
     },
 };
 use lethe_service::Database;
@@ -281,8 +282,9 @@ async fn whoever_shares_a_segment_with_the_erased_does_not_keep_their_words() {
     let stage = Stage::new(folder.path()).await;
     let (gone, kept) = (stage.place(), stage.place());
     let kept = crate::messaging::Place { tenant: gone.tenant, ..kept };
-    stage.messaging.say(gone, "axolotl0gone hello").await;
-    let (stays, seq) = stage.messaging.say(kept, "giraffe stays").await;
+    stage.messaging.say(gone, "axolotl0gone was cancelling my orders").await;
+    let stays_text = "giraffes are staying with us";
+    let (stays, seq) = stage.messaging.say(kept, stays_text).await;
     stage.search(kept, "giraffe", seq).await;
     // A segment in which all are deleted goes by itself. One commit of both puts them into one that stays.
     assert_eq!(stage.rebuild(gone.tenant).await, 2);
@@ -292,6 +294,17 @@ async fn whoever_shares_a_segment_with_the_erased_does_not_keep_their_words() {
     let after = erasure.verify(&stage).await.unwrap();
     assert!(lines(&after).iter().all(|line| line.3 == 0), "{after:?}");
     assert_eq!(lies_about(folder.path(), "axolotl"), (false, false));
+    // No stem either: what is left are the neighbour's words, and their stems.
+    let mut left = BTreeSet::new();
+    let unread = read_folder(folder.path(), &mut |piece| {
+        if (piece.field, piece.kind) == ("text", PieceKind::Term) {
+            left.insert(String::from_utf8(piece.bytes.to_vec()).unwrap());
+        }
+    });
+    assert_eq!(unread.unwrap().len(), 0);
+    let theirs: BTreeSet<String> = analysis::tokens(stays_text).into_iter().map(|token| token.term).collect();
+    assert!(theirs.contains("en:giraff"));
+    assert_eq!(left, theirs);
     assert_eq!(stage.look(gone.tenant, "giraffe").await, texts(&[stays]));
     stage.stop().await;
 }

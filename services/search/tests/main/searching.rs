@@ -3,7 +3,7 @@
 use lethe_ids::MemberId;
 use lethe_proto::{
     request::Page,
-    search::{SearchMessagesRequest, WaitFor},
+    search::{SearchMessagesRequest, SearchOrder, WaitFor},
 };
 use tonic::Code;
 
@@ -113,6 +113,31 @@ async fn hidden_at_once_whatever_the_engine_still_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_most_relevant_come_first_page_by_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::new(folder.path()).await;
+    let place = stage.place();
+    let (best, _) = stage.messaging.say(place, "late parcel").await;
+    let (worse, _) =
+        stage.messaging.say(place, "the parcel was so late that I did not want it any more").await;
+    let (worst, seq) = stage.messaging.say(place, "all of our parcels are late, and nobody says why").await;
+    assert_eq!(stage.search(place, "late parcel", seq).await, texts(&[worst, worse, best]), "the newest");
+    let (mut seen, mut after) = (Vec::new(), bytes::Bytes::new());
+    for _ in 0..3 {
+        let page = Some(Page { limit: 1, after });
+        let order = SearchOrder::Relevance.into();
+        let request =
+            SearchMessagesRequest { query: "late parcel".to_owned(), order, page, ..<_>::default() };
+        let response = stage.ask(place.tenant, request).await.unwrap();
+        seen.extend(ids(&response));
+        after = response.next;
+    }
+    assert_eq!(seen, texts(&[best, worse, worst]));
+    assert!(after.is_empty());
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_tenant_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let stage = Stage::new(folder.path()).await;
@@ -195,6 +220,7 @@ async fn what_does_not_fit_is_refused_by_name() {
         (with(|r| r.query = "q".repeat(257)), "query"),
         (with(|r| r.query = "…?!".to_owned()), "query"),
         (with(|r| r.channel = 99), "channel"),
+        (with(|r| r.order = 99), "order"),
         (with(|r| r.contact_id = "con_x".to_owned()), "contact_id"),
         (with(|r| r.conversation_id = "x".to_owned()), "conversation_id"),
         (with(|r| r.member_id = "con_".to_owned()), "member_id"),

@@ -87,6 +87,7 @@ pub(crate) fn search(words: &str) -> Search {
         member: None,
         from: None,
         until: None,
+        order: <_>::default(),
         after: None,
         limit: 50,
     }

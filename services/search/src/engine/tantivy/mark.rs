@@ -12,7 +12,7 @@ use super::{SHARDS, shard_folder};
 use crate::{analysis, engine::EngineError};
 
 /// Counts up with the fields and their meaning.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FILE: &str = "mark.json";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

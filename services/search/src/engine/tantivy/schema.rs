@@ -20,6 +20,7 @@ pub(super) const ID_LOW: &str = "id_low";
 pub(super) const INCARNATION: &str = "incarnation";
 pub(super) const SEQ: &str = "seq";
 pub(super) const MEMBERS: &str = "members";
+pub(super) const LENGTH: &str = "length";
 
 /// The fields.
 #[derive(Clone, Copy)]
@@ -33,6 +34,8 @@ pub(super) struct Fields {
     pub(super) seq: Field,
     /// A digest of author and assignee: what may change without a new version.
     pub(super) members: Field,
+    /// Characters of the text. Counts for relevance; the number of terms would count stems.
+    pub(super) length: Field,
 }
 
 /// The schema, and its fields.
@@ -54,6 +57,7 @@ pub(super) fn schema() -> (Schema, Fields) {
         incarnation: builder.add_u64_field(INCARNATION, column()),
         seq: builder.add_u64_field(SEQ, column()),
         members: builder.add_u64_field(MEMBERS, column()),
+        length: builder.add_u64_field(LENGTH, column()),
     };
     (builder.build(), fields)
 }

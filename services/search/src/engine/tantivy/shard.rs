@@ -23,8 +23,8 @@ use tantivy::{
 
 use super::{
     census::Census,
-    newest::Newest,
-    query::query,
+    first::First,
+    query::{OneDocument, query},
     recent::{Recent, State},
     schema::{Fields, INCARNATION, Key, MEMBERS, SEQ, halves, schema},
     volume::Volume,
@@ -230,6 +230,7 @@ impl Shard {
         fresh.add_u64(fields.incarnation, u64::from(state.version.incarnation));
         fresh.add_u64(fields.seq, state.version.seq);
         fresh.add_u64(fields.members, state.members);
+        fresh.add_u64(fields.length, document.text.expose().chars().count() as u64);
         fresh.add_text(fields.text, document.text.expose());
         fresh
     }
@@ -305,9 +306,10 @@ impl Shard {
         if search.limit == 0 {
             return Ok(Vec::new());
         }
-        let newest =
-            Newest { from: search.from, until: search.until, after: search.after, limit: search.limit };
-        Ok(self.reader.searcher().search(&query(&self.fields, tenant, search), &newest)?)
+        let Search { order, from, until, after, limit, .. } = *search;
+        let first = First { order, from, until, after, limit };
+        let query = query(&self.fields, tenant, search);
+        Ok(self.reader.searcher().search_with_statistics_provider(&query, &first, &OneDocument)?)
     }
 
     pub(super) fn documents(
