@@ -30,7 +30,7 @@ test: servers claim ## all tests, real servers included
 conformance: servers claim ## the claims of the mission as tests, and their table
 	scripts/conformance
 
-bench: servers claim ## JOB=accept: accepted messages a second beside pgbench
+bench: servers claim ## JOB=accept|search: accepted messages beside pgbench; how soon and how fast they are found
 	bench/run $(or $(JOB),accept)
 
 tools: # says what the machine lacks, before a long step fails for want of it
