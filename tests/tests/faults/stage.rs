@@ -1,7 +1,7 @@
 //! A platform that can be hurt. `lethe dev` makes its folder once; then this process runs the servers and a child
 //! process, the real binary, the services.
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio, time::Duration};
 
 use lethe::dev::{Dev, Options, Run};
 use lethe_ambient::{Clock, Entropy};
@@ -23,8 +23,8 @@ pub(crate) struct Stage {
     services: Option<(Child, Lines<BufReader<ChildStdout>>)>,
     nats: Option<Nats>,
     nats_port: u16,
-    _main: Postgres,
-    _keystore: Postgres,
+    postgres: BTreeMap<&'static str, Postgres>,
+    durability: Durability,
     programs: Programs,
     root: tempfile::TempDir,
 }
@@ -38,12 +38,17 @@ pub(crate) struct Talk {
 impl Stage {
     /// A new platform with its demo tenant; the services do not run yet.
     pub(crate) async fn begin() -> Self {
+        Self::begin_with(Durability::Fast).await
+    }
+
+    /// The same, with what a commit means.
+    pub(crate) async fn begin_with(durability: Durability) -> Self {
         let root = tempfile::Builder::new().prefix("lethe-fault-").tempdir().expect("a folder");
         let folder = root.path().join("lethe");
         let options = Options {
             folder: folder.clone(),
             port: 0,
-            durability: Durability::Fast,
+            durability,
             clock: Clock::system(),
             overrides: String::new(),
         };
@@ -52,15 +57,6 @@ impl Stage {
         Box::pin(dev.stop()).await.expect("and stops in order");
 
         let programs = Programs::find().expect("the servers");
-        let secret = |name: &str| fs::read_to_string(folder.join("secrets").join(name)).expect("a secret");
-        let postgres = async |name: &str, url: &str| {
-            let place = folder.join(name);
-            let started =
-                Postgres::start(&programs, &place, port_of(url), &secret(name), Durability::Fast).await;
-            started.expect("PostgreSQL starts")
-        };
-        let main = postgres("postgres", &run.admin_url).await;
-        let keystore = postgres("keystore", &run.keystore_admin_url).await;
         let config = fs::read_to_string(folder.join("lethe.toml")).expect("a configuration");
         let line = config.lines().find(|line| line.contains("nats://")).expect("where NATS is");
         let nats_port = port_of(line.trim_end_matches('"'));
@@ -69,17 +65,34 @@ impl Stage {
             services: None,
             nats: None,
             nats_port,
-            _main: main,
-            _keystore: keystore,
+            postgres: BTreeMap::new(),
+            durability,
             programs,
             root,
         };
+        stage.start_postgres("postgres").await;
+        stage.start_postgres("keystore").await;
         stage.start_bus().await;
         stage
     }
 
     fn folder(&self) -> PathBuf {
         self.root.path().join("lethe")
+    }
+
+    /// Starts the instance `postgres` or `keystore` with what its folder has.
+    pub(crate) async fn start_postgres(&mut self, name: &'static str) {
+        let url = if name == "keystore" { &self.run.keystore_admin_url } else { &self.run.admin_url };
+        let password = fs::read_to_string(self.folder().join("secrets").join(name)).expect("a secret");
+        let folder = self.folder().join(name);
+        let started =
+            Postgres::start(&self.programs, &folder, port_of(url), &password, self.durability).await;
+        self.postgres.insert(name, started.expect("PostgreSQL starts"));
+    }
+
+    /// Kills every process of an instance at once.
+    pub(crate) async fn kill_postgres(&mut self, name: &str) {
+        self.postgres.remove(name).expect("it runs").kill().await;
     }
 
     /// Starts NATS with what its folder has.
