@@ -82,6 +82,8 @@ ids! {
     ScopeId "scp";
     /// An erasure.
     ErasureId "era";
+    /// A legal hold.
+    HoldId "hld";
     /// A certificate.
     CertificateId "crt";
     /// An audit event.

@@ -5,7 +5,7 @@
 
 use aws_lc_rs::digest;
 use lethe_ambient::{Clock, Entropy};
-use lethe_ids::{AuditId, ContactId, ErasureId, ScopeId, TenantId};
+use lethe_ids::{AuditId, ContactId, ConversationId, ErasureId, ScopeId, TenantId};
 use lethe_keyring::{Place, Purpose, open_with, seal_with};
 use lethe_service::Database;
 use serde::{Deserialize, Serialize};
@@ -13,19 +13,43 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error,
     domain::{Invalid, audit::contact_hash},
-    store::{self, fence::FenceRow},
+    store::{
+        self,
+        fence::{About, FenceRow},
+    },
 };
 
 /// Events that one transaction changes.
 const BATCH: i64 = 1_000;
 
 /// What is to be erased, as retention says it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scope {
     pub(crate) id: ScopeId,
     pub(crate) tenant: TenantId,
     pub(crate) erasure: ErasureId,
     pub(crate) contact: ContactId,
+    /// Conversations of a contact who lives on; `None` when the contact itself goes.
+    pub(crate) part: Option<Vec<ConversationId>>,
+}
+
+impl Scope {
+    /// Which events are about it.
+    fn about(&self) -> About {
+        match &self.part {
+            None => About::Contact(self.contact),
+            Some(part) => About::Targets(part.iter().map(ConversationId::to_string).collect()),
+        }
+    }
+
+    /// What writers of audit events look for. They look for contacts: an event about a conversation of one who lives on is
+    /// written as it is, and found by the verification after it.
+    fn hash(&self) -> [u8; 32] {
+        match self.part {
+            None => contact_hash(self.tenant, self.contact),
+            Some(_) => contact_hash(self.tenant, ContactId::new(self.id.uuid())),
+        }
+    }
 }
 
 /// What there was when the fence was committed: every row of ours that names the contact.
@@ -33,6 +57,8 @@ pub(crate) struct Scope {
 struct Census {
     contact: ContactId,
     audit_events: Vec<AuditId>,
+    /// Of a part: the conversations.
+    part: Option<Vec<String>>,
 }
 
 fn place(scope: &Scope) -> Place {
@@ -48,7 +74,7 @@ fn place(scope: &Scope) -> Place {
 /// How many events name the contact.
 pub(crate) async fn count(db: &Database, scope: &Scope) -> Result<i64, Error> {
     let mut tx = db.tenant(scope.tenant).await?;
-    Ok(store::fence::count_events(&mut tx, scope.contact).await?)
+    Ok(store::fence::count_events(&mut tx, &scope.about()).await?)
 }
 
 /// Commits the fence and the census, once: a second call answers what the first one froze.
@@ -59,7 +85,7 @@ pub(crate) async fn fence(
     scope: &Scope,
     census_key: &[u8; 32],
 ) -> Result<FenceRow, Error> {
-    let hash = contact_hash(scope.tenant, scope.contact);
+    let hash = scope.hash();
     let mut tx = db.tenant(scope.tenant).await?;
     // Writers that looked before us are done after this line, and those after us see the fence.
     store::fence::close(&mut tx, &hash).await?;
@@ -67,9 +93,10 @@ pub(crate) async fn fence(
         same(scope, &fence)?;
         return Ok(fence);
     }
-    let audit_events = store::fence::list_events(&mut tx, scope.contact).await?;
+    let audit_events = store::fence::list_events(&mut tx, &scope.about()).await?;
     let count = i64::try_from(audit_events.len()).unwrap_or(i64::MAX);
-    let census = serde_json::to_vec(&Census { contact: scope.contact, audit_events })
+    let part = scope.part.as_ref().map(|part| part.iter().map(ConversationId::to_string).collect());
+    let census = serde_json::to_vec(&Census { contact: scope.contact, audit_events, part })
         .map_err(|_| Error::Corrupt("census"))?;
     let row = FenceRow {
         scope: scope.id,
@@ -100,9 +127,13 @@ pub(crate) async fn purge(
     same(scope, &fence)?;
     let census = open_with(census_key, place(scope), &fence.census).map_err(Error::Census)?;
     let census: Census = serde_json::from_slice(&census).map_err(|_| Error::Corrupt("census"))?;
+    let about = match census.part {
+        None => About::Contact(census.contact),
+        Some(targets) => About::Targets(targets),
+    };
     loop {
         let mut tx = db.tenant(scope.tenant).await?;
-        let replaced = store::fence::alias_events(&mut tx, census.contact, scope.erasure, BATCH).await?;
+        let replaced = store::fence::alias_events(&mut tx, &about, scope.erasure, BATCH).await?;
         store::fence::note_purge(&mut tx, scope.id, replaced, clock.now()).await?;
         tx.commit().await?;
         if replaced == 0 {
@@ -115,7 +146,7 @@ pub(crate) async fn purge(
 
 /// A scope's id is never used for anything else.
 fn same(scope: &Scope, fence: &FenceRow) -> Result<(), Error> {
-    if fence.erasure != scope.erasure || fence.contact_hash != contact_hash(scope.tenant, scope.contact) {
+    if fence.erasure != scope.erasure || fence.contact_hash != scope.hash() {
         return Err(Invalid::new("scope", "is another one than was fenced").into());
     }
     Ok(())

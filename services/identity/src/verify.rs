@@ -18,6 +18,8 @@ use crate::Error;
 struct Frozen {
     contact: String,
     audit_events: Vec<String>,
+    #[serde(default)]
+    part: Option<Vec<String>>,
 }
 
 /// Looks for what the scope had, and says what is still there.
@@ -53,6 +55,13 @@ pub(crate) async fn absent(
 
     let mut findings =
         vec![finding("audit_events", events.len(), still_naming(&mut tx, &events, erasure).await?)];
+    if let Some(part) = &frozen.part {
+        findings.push(naming_part(&mut tx, part).await?);
+        // Where the contact lives on, what was done to single messages stays, and with it their random ids.
+        findings.push(finding_of("audit_events", Attestation::Declared, "MESSAGE_IDS_IN_AUDIT_LOG"));
+        findings.push(finding_of("old_pages", Attestation::NotLookedAt, "OLD_PAGES_RANDOM_IDS"));
+        return Ok(findings);
+    }
     let as_text: i64 = sqlx::query_scalar(
         "select count(*) from audit_events where tenant_id = $1 and (target_id = $2 or actor_id = $2)",
     )
@@ -65,16 +74,29 @@ pub(crate) async fn absent(
         let found = naming(&mut tx, &table, &column, contact).await?;
         findings.push(finding(&format!("{table}.{column}"), 1, found));
     }
-    findings.push(Finding {
-        store: "postgres".to_owned(),
-        kind: "old_pages".to_owned(),
-        attestation: Attestation::NotLookedAt.into(),
-        looked_for: 0,
-        found: 0,
-        code: "OLD_PAGES_RANDOM_IDS".to_owned(),
-        until: None,
-    });
+    findings.push(finding_of("old_pages", Attestation::NotLookedAt, "OLD_PAGES_RANDOM_IDS"));
     Ok(findings)
+}
+
+/// Events, written since too, that name one of the conversations.
+async fn naming_part(tx: &mut TenantTx, part: &[String]) -> Result<Finding, sqlx::Error> {
+    let tenant = tx.tenant();
+    let found: i64 = sqlx::query_scalar(
+        "select count(*) from audit_events where tenant_id = $1 and (target_id = any ($2) or actor_id = any ($2))",
+    )
+    .bind(tenant.uuid())
+    .bind(part)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(Finding {
+        code: "CONVERSATION_ID_ABSENT".to_owned(),
+        ..finding("audit_events.target_id", part.len(), found)
+    })
+}
+
+/// A line without numbers.
+fn finding_of(kind: &str, attestation: Attestation, code: &str) -> Finding {
+    Finding { attestation: attestation.into(), code: code.to_owned(), ..finding(kind, 0, 0) }
 }
 
 /// How many events of the census still say whom they were about, or can still prove it.

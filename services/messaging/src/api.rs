@@ -14,6 +14,7 @@ mod get_contact;
 mod get_contact_picture;
 mod get_conversation;
 mod get_message;
+mod hold;
 mod hydrate_messages;
 mod lift_restriction;
 mod list_consents;
@@ -30,6 +31,7 @@ mod put_contact_picture;
 mod read_for_index;
 mod receive_message;
 mod record_consent;
+mod release;
 mod restrict_contact;
 mod send_message;
 mod update_contact;
@@ -40,7 +42,7 @@ mod verify_absent;
 use std::sync::Arc;
 
 use lethe_proto::{
-    erasure::{self, participant_service_server::ParticipantService},
+    erasure::{self, hold_service_server::HoldService, participant_service_server::ParticipantService},
     messaging::{
         self as proto, contact_service_server::ContactService,
         conversation_service_server::ConversationService, label_service_server::LabelService,
@@ -107,6 +109,11 @@ serve!(MessageService {
     delete_message(proto::DeleteMessageRequest) -> proto::Message;
     hydrate_messages(proto::HydrateMessagesRequest) -> proto::HydrateMessagesResponse;
     read_for_index(proto::ReadForIndexRequest) -> proto::ReadForIndexResponse;
+});
+
+serve!(HoldService {
+    hold(erasure::HoldRequest) -> erasure::HoldResponse;
+    release(erasure::ReleaseRequest) -> erasure::ReleaseResponse;
 });
 
 serve!(ParticipantService {

@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 use crate::{domain::Invalid, error::Error, scope::Scope};
 
+/// What messages that are kept are listed under: they are to be sealed under other secrets.
+pub(crate) const RESEALED: &str = "messages_resealed";
+
 /// What a scope held. Ids are 16 bytes each, one after the other.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Census {
@@ -180,6 +183,9 @@ mod tests {
             tenant: TenantId::new(id(2)),
             erasure: ErasureId::new(id(3)),
             contact: ContactId::new(id(4)),
+            mode: crate::scope::Mode::Everything,
+            conversations: Vec::new(),
+            suppress: false,
         };
         let rows = [("a".to_owned(), id(9)), ("b".to_owned(), id(7)), ("b".to_owned(), id(8))];
         let census = Census::new(scope.contact, &[SubjectId::new(id(5))], &[UnitId::new(id(6))], &[], &rows);
@@ -191,7 +197,7 @@ mod tests {
         assert_eq!(tables, [("a", vec![id(9)]), ("b", vec![id(7), id(8)])]);
         assert_eq!(opened.counts().last(), Some(&Counted::new("keystore", "secrets", 2)));
         assert!(Census::open(&scope, &[8; 32], &sealed).is_err());
-        let other = Scope { id: ScopeId::new(id(99)), ..scope };
+        let other = Scope { id: ScopeId::new(id(99)), ..scope.clone() };
         assert!(Census::open(&other, &[7; 32], &sealed).is_err());
     }
 }

@@ -1,20 +1,24 @@
 //! The eraser. First the secrets die, so that what is left in pages, WAL and backups opens no more; then the rows go, in
 //! small transactions that write down what they did. It may be stopped anywhere and begun again.
 //!
+//! What outlives the secret is sealed anew before that dies: the messages of a contact who goes without them, and what is under
+//! a legal hold. Where a part of a contact goes, its secret lives on, and those of the part's months die.
+//!
 //! Each column of the type contact_id or conversation_id has a statement here; a test fails on one that has none.
 
-use lethe_ids::ConversationId;
+use lethe_ids::{ConversationId, SubjectId, TenantId, UnitId};
 use lethe_outbox::{Actor, Audit};
 use time::OffsetDateTime;
 
 use crate::{
-    census::{Census, Counted},
+    census::{Census, Counted, RESEALED},
     error::Error,
-    scope::Scope,
+    scope::{Mode, Scope},
     state::State,
     store::{
-        eraser::{self, ERASERS},
-        fence,
+        eraser::{self, ERASERS, Eraser},
+        fence::{self, FenceRow},
+        hold, reseal,
     },
 };
 
@@ -32,27 +36,59 @@ impl State {
     pub(crate) async fn erase(&self, scope: &Scope, census_key: &[u8; 32]) -> Result<Purged, Error> {
         let mut tx = self.tx(scope.tenant).await?;
         let fence = fence::find(&mut tx, scope.id).await?.ok_or(Error::NotFenced)?;
-        if fence.contact() != scope.contact {
+        if (fence.contact(), fence.mode()) != (scope.contact, scope.mode) {
             return Err(Error::NotFenced);
         }
         let census = Census::open(scope, census_key, &fence.census)?;
-        let reach = fence::reach_of(&mut tx, scope.contact).await?;
+        let held = hold::held_of_scope(&mut tx, scope.id).await?;
+        let reach = match scope.is_whole() {
+            true => fence::reach_of(&mut tx, scope.contact, &held).await?,
+            false => {
+                let mut open = fence.conversations();
+                open.retain(|conversation| !held.contains(conversation));
+                fence::reach_of_part(&mut tx, &open).await?
+            }
+        };
         drop(tx);
-        let mut evidence = fence.evidence.0;
+        let mut evidence = fence.evidence.0.clone();
 
         // The census, and whatever else there may be: what is here now is the contact's too.
-        let subjects = union(census.subjects(), reach.subjects);
+        let mut conversations = union(census.conversations(), reach.conversations);
+        conversations.retain(|conversation| !held.contains(conversation));
+        let mut subjects = union(census.subjects(), reach.subjects);
         let units = union(census.units(), reach.units);
-        let conversations = union(census.conversations(), reach.conversations);
+        if scope.is_whole() {
+            subjects.extend(self.save(scope, &fence, &held, &census).await?);
+        }
+        if scope.mode == Mode::ContactOnly {
+            conversations.clear();
+        }
+        let units = match scope.is_whole() {
+            true => units,
+            // What is held of a part stays under its own units.
+            false => self.without_units_of(scope.tenant, units, &held).await?,
+        };
         let destroyed = self.keyring.destroy(scope.tenant, &subjects, &units, scope.erasure).await?;
         self.routes.evict(scope.tenant, &conversations);
         add(&mut evidence, "keystore", "secrets", destroyed.subjects + destroyed.units);
         add(&mut evidence, "keystore", "blind_index", destroyed.blind_index_rows);
         let mut tx = self.tx(scope.tenant).await?;
+        if scope.mode == Mode::ContactOnly {
+            let mut moved = census.conversations();
+            moved.retain(|conversation| !held.contains(conversation));
+            let texts = fence::texts_of(&mut tx, &moved).await?.len() as u64;
+            // All that are there now, not those of this call.
+            let known = evidence.iter().find(|one| one.kind == RESEALED).map_or(0, |one| one.count);
+            add(&mut evidence, "postgres", RESEALED, texts.saturating_sub(known));
+        }
         fence::note_destroyed(&mut tx, scope.id, &evidence, self.keyring.shred_bound()).await?;
         tx.commit().await?;
 
-        for eraser in ERASERS {
+        let erasers: Vec<&Eraser> = match scope.is_whole() {
+            true => ERASERS.iter().collect(),
+            false => eraser::of_part().collect(),
+        };
+        for eraser in erasers {
             self.erase_rows(scope, eraser, &conversations, &mut evidence).await?;
         }
         let at = fence.purged_at.unwrap_or_else(|| self.clock.now());
@@ -75,10 +111,76 @@ impl State {
         Ok(Purged { evidence, at })
     }
 
+    /// Seals anew what outlives the person's secret, and makes sure that nothing of it is left under that. Answers what else
+    /// is to be destroyed: the secret of what was held and is so no more.
+    async fn save(
+        &self,
+        scope: &Scope,
+        fence: &FenceRow,
+        held: &[ConversationId],
+        census: &Census,
+    ) -> Result<Option<SubjectId>, Error> {
+        if scope.mode == Mode::ContactOnly {
+            let mut tx = self.tx(scope.tenant).await?;
+            let moving = fence::reach_of(&mut tx, scope.contact, held).await?.conversations;
+            drop(tx);
+            self.move_away(scope, fence.heir(), &moving).await?;
+        }
+        let released = match held {
+            [] => fence.hold_subject(),
+            held => {
+                let subject = self.hold_subject(scope, fence).await?;
+                for conversation in held {
+                    self.reseal(scope.tenant, *conversation, subject, None).await?;
+                }
+                None
+            }
+        };
+        let kept = match scope.mode {
+            Mode::ContactOnly => census.conversations(),
+            _ => held.to_vec(),
+        };
+        let mut tx = self.tx(scope.tenant).await?;
+        let mut dying = census.subjects();
+        dying.extend(released);
+        if reseal::left_under(&mut tx, &kept, &dying).await? > 0 {
+            return Err(Error::NotResealed);
+        }
+        Ok(released)
+    }
+
+    /// The subject whose secret the held conversations of a scope are sealed under.
+    async fn hold_subject(&self, scope: &Scope, fence: &FenceRow) -> Result<SubjectId, Error> {
+        if let Some(subject) = fence.hold_subject() {
+            return Ok(subject);
+        }
+        let subject = SubjectId::new(self.entropy.uuid4());
+        self.create_secrets(scope.tenant, Some(subject), &[], subject).await?;
+        let mut tx = self.tx(scope.tenant).await?;
+        let kept = fence::note_hold_subject(&mut tx, scope.id, subject).await?;
+        tx.commit().await?;
+        Ok(kept)
+    }
+
+    /// `units` but those of `held`.
+    async fn without_units_of(
+        &self,
+        tenant: TenantId,
+        mut units: Vec<UnitId>,
+        held: &[ConversationId],
+    ) -> Result<Vec<UnitId>, Error> {
+        if !held.is_empty() {
+            let mut tx = self.tx(tenant).await?;
+            let kept = fence::reach_of_part(&mut tx, held).await?.units;
+            units.retain(|unit| !kept.contains(unit));
+        }
+        Ok(units)
+    }
+
     async fn erase_rows(
         &self,
         scope: &Scope,
-        eraser: &eraser::Eraser,
+        eraser: &Eraser,
         conversations: &[ConversationId],
         evidence: &mut Vec<Counted>,
     ) -> Result<(), Error> {

@@ -35,6 +35,15 @@ pub(crate) enum Error {
     /// The contact's data may be kept, not used.
     #[error("the contact is restricted")]
     Restricted,
+    /// A legal hold forbids the change.
+    #[error("a legal hold is active")]
+    Held,
+    /// It is being erased: nothing can be held any more.
+    #[error("it is being erased")]
+    BeingErased,
+    /// A message could not be moved off the secret that is to die.
+    #[error("a message is still sealed under the person's secret")]
+    NotResealed,
     /// The message was deleted.
     #[error("the message is deleted")]
     MessageDeleted,
@@ -120,6 +129,11 @@ impl From<Error> for Failure {
                 "CONTACT_RESTRICTED",
                 "processing of the contact is restricted (GDPR Art. 18)",
             ),
+            Error::Held => Self::precondition("LEGAL_HOLD_ACTIVE", "it is under a legal hold"),
+            Error::BeingErased => {
+                Self::precondition("BEING_ERASED", "it is being erased; it can be held no more")
+            }
+            Error::NotResealed => Self::internal("a message is still sealed under the person's secret"),
             Error::MessageDeleted => Self::precondition("MESSAGE_DELETED", "the message is deleted"),
             Error::NameTaken(noun) => Self::new(
                 Code::AlreadyExists,

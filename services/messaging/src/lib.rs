@@ -13,6 +13,7 @@ mod erase;
 mod error;
 mod jobs;
 mod opting;
+mod reseal;
 mod routes;
 mod scope;
 mod seal;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use lethe_keyring::Keyring;
 use lethe_outbox::{Bus, Outbox, kind, operation, relay};
 use lethe_proto::{
-    erasure::participant_service_server::ParticipantServiceServer,
+    erasure::{hold_service_server::HoldServiceServer, participant_service_server::ParticipantServiceServer},
     messaging::{
         contact_service_server::ContactServiceServer, conversation_service_server::ConversationServiceServer,
         label_service_server::LabelServiceServer, message_service_server::MessageServiceServer,
@@ -39,7 +40,10 @@ use tonic::service::Routes as Grpc;
 use crate::{accept::Acceptor, api::Api, routes::Routes, state::State};
 
 pub use config::{AcceptConfig, Config, ConversationsConfig, ErasureConfig, IdempotencyConfig};
-pub use store::eraser::{ERASERS, Eraser};
+pub use store::{
+    eraser::{ERASERS, Eraser},
+    reseal::{RESEALED, Resealed},
+};
 
 /// The service's name: of its database, its roles, its tokens.
 pub const NAME: &str = "messaging";
@@ -57,6 +61,7 @@ pub fn migrations() -> Vec<Migration> {
         own(102, "accept_messages", include_str!("../migrations/0102_accept_messages.sql")),
         own(103, "erasure", include_str!("../migrations/0103_erasure.sql")),
         own(104, "opt_out_spreads", include_str!("../migrations/0104_opt_out_spreads.sql")),
+        own(110, "modes", include_str!("../migrations/0110_modes.sql")),
         own(120, "contact_details", include_str!("../migrations/0120_contact_details.sql")),
     ]);
     all
@@ -90,6 +95,7 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         .add_service(ConversationServiceServer::new(api.clone()))
         .add_service(LabelServiceServer::new(api.clone()))
         .add_service(MessageServiceServer::new(api.clone()))
+        .add_service(HoldServiceServer::new(api.clone()))
         .add_service(ParticipantServiceServer::new(api))
         .add_service(operation(&bus));
     let mut jobs = relay(&bus, NAME, state.config.relay.clone(), &outbox);

@@ -44,6 +44,11 @@ impl Macs {
         Ok(opt_out::has_any(tx, &self.all).await?)
     }
 
+    /// What is put on the list.
+    pub(crate) fn listed(&self) -> &[Listed] {
+        &self.listed
+    }
+
     /// Puts the addresses on the list. The caller holds their locks.
     pub(crate) async fn add(&self, tx: &mut TenantTx) -> Result<(), Error> {
         Ok(opt_out::add(tx, &self.listed).await?)
@@ -137,13 +142,13 @@ impl State {
     /// [`Error::NotFound`] for a contact who is not there or fenced.
     pub(crate) async fn obey(
         &self,
-        call: &Call,
+        tenant: TenantId,
+        call: Option<&Call>,
         action: &'static str,
         contact: ContactId,
         keyword: Keyword,
         said: Option<&Item>,
     ) -> Result<Option<Outcome>, Error> {
-        let tenant = call.tenant;
         for _ in 0..ATTEMPTS {
             let mut tx = self.tx(tenant).await?;
             let row = contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
@@ -173,11 +178,11 @@ impl State {
                 Keyword::Start => opt_out::remove(&mut tx, &macs.all).await?,
             }
             if head.opted_out != (keyword == Keyword::Stop) {
-                self.turn(&mut tx, Some(call), action, contact, keyword).await?;
+                self.turn(&mut tx, call, action, contact, keyword).await?;
             }
             self.commit(tx).await?;
             if keyword == Keyword::Stop
-                && let Err(error) = self.spread(tenant, contact, Some(call), SHARERS).await
+                && let Err(error) = self.spread(tenant, contact, call, SHARERS).await
             {
                 tracing::warn!(%error, "others with the address are opted out by the job");
             }

@@ -132,7 +132,7 @@ impl State {
         let unit = UnitId::new(self.entropy.uuid4());
         self.create_secrets(tenant, None, &[unit], subject).await?;
         let mut tx = self.tx(tenant).await?;
-        head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("conversation"))?;
+        head::lock_for(&mut tx, contact, conversation).await?.ok_or(Error::NotFound("conversation"))?;
         let inserted = conversation::insert_unit(&mut tx, conversation, month, unit).await?;
         if inserted {
             tx.commit().await?;

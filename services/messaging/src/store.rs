@@ -10,11 +10,13 @@ pub(crate) mod due;
 pub(crate) mod eraser;
 pub(crate) mod fence;
 pub(crate) mod head;
+pub(crate) mod hold;
 pub(crate) mod idempotency;
 pub(crate) mod label;
 pub(crate) mod message;
 pub(crate) mod opt_out;
 pub(crate) mod picture;
+pub(crate) mod reseal;
 pub(crate) mod secrets;
 
 /// A sequence or version as the contract has it.

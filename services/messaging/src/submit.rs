@@ -73,7 +73,7 @@ impl State {
         let outcome = match keyword {
             None => self.acceptor.accept(item).await?,
             Some(keyword) => self
-                .obey(&draft.call, "ReceiveMessage", route.contact, keyword, Some(&item))
+                .obey(tenant, Some(&draft.call), "ReceiveMessage", route.contact, keyword, Some(&item))
                 .await?
                 .ok_or(Error::Corrupt("accept_messages_v1"))?,
         };

@@ -11,7 +11,12 @@ use sqlx::{AssertSqlSafe, FromRow};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::{census::Census, error::Error, scope::Scope, state::State};
+use crate::{
+    census::{Census, RESEALED},
+    error::Error,
+    scope::{Mode, Scope},
+    state::State,
+};
 
 /// Ids looked for in one statement.
 const AT_ONCE: usize = 10_000;
@@ -21,6 +26,9 @@ struct Fenced {
     census: Vec<u8>,
     purged_at: Option<OffsetDateTime>,
     shredded_by: Option<OffsetDateTime>,
+    mode: i16,
+    /// Conversations that were under a legal hold at the fence, and are so still.
+    held: Vec<Uuid>,
 }
 
 /// A column that says whose a row is, as the catalogue has it.
@@ -45,7 +53,10 @@ impl State {
     ) -> Result<(Vec<Finding>, OffsetDateTime), Error> {
         let mut tx = self.db.verify_tenant(scope.tenant).await?;
         let fenced: Option<Fenced> = sqlx::query_as(
-            "select census, purged_at, shredded_by from fences where tenant_id = $1 and scope_id = $2 and erased = $3",
+            "select f.census, f.purged_at, f.shredded_by, f.mode,
+                    array (select distinct h.held_conversation from holds h
+                            where h.tenant_id = f.tenant_id and h.held_conversation = any (f.held)) as held
+               from fences f where f.tenant_id = $1 and f.scope_id = $2 and f.erased = $3",
         )
         .bind(scope.tenant.uuid())
         .bind(scope.id.uuid())
@@ -53,25 +64,43 @@ impl State {
         .fetch_optional(&mut *tx)
         .await?;
         let fenced = fenced.ok_or(Error::NotFenced)?;
+        if i32::from(fenced.mode) != i32::from(scope.mode) {
+            return Err(Error::NotFenced);
+        }
         let census = Census::open(scope, census_key, &fenced.census)?;
-        let mut findings = rows(&mut tx, scope, &census).await?;
+        let mut findings = rows(&mut tx, scope, &census, &fenced.held).await?;
+        if scope.mode == Mode::ContactOnly {
+            findings.extend(resealed(&mut tx, scope, &census, &fenced.held).await?);
+        }
+        let kept = kept_units(&mut tx, scope, &fenced.held).await?;
         drop(tx);
-        findings.extend(self.secrets(scope, &census).await?);
+        findings.extend(self.secrets(scope, &census, &kept).await?);
         let now = self.clock.now();
         let backups = Duration::days(i64::from(self.config.erasure.backups_kept_days));
         let purged_at = fenced.purged_at.unwrap_or(now);
         let shredded_by = fenced.shredded_by.unwrap_or_else(|| self.keyring.shred_bound());
-        findings.push(declared("postgres", "opt_outs", "SUPPRESSION_KEPT"));
+        let listed = if scope.suppress { "ADDRESSES_SUPPRESSED" } else { "SUPPRESSION_KEPT" };
+        findings.push(declared("postgres", "opt_outs", listed));
+        findings.push(declared("postgres", "gone_keys", "GONE_KEYS_KEPT"));
+        if !scope.is_whole() {
+            // Their secret is the person's, or they were never sealed: what is clear of a conversation in its rows.
+            findings.push(Finding {
+                kind: "conversations".into(),
+                ..residual("postgres", "ROWS_ONLY", purged_at + backups)
+            });
+        }
         findings.push(residual("postgres", "OLD_PAGES_POSTGRES", purged_at + backups));
         findings.push(residual("keystore", "OLD_PAGES_KEYSTORE", shredded_by));
         Ok((findings, now))
     }
 
-    async fn secrets(&self, scope: &Scope, census: &Census) -> Result<[Finding; 3], Error> {
-        let (subjects, units) = (census.subjects(), census.units());
+    async fn secrets(&self, scope: &Scope, census: &Census, kept: &[Uuid]) -> Result<Vec<Finding>, Error> {
+        let subjects = census.subjects();
+        let mut units = census.units();
+        units.retain(|unit| !kept.contains(&unit.uuid()));
         let remains = self.keyring.verify_destroyed(scope.tenant, &subjects, &units).await?;
         let (of_subjects, all) = (subjects.len() as u64, (subjects.len() + units.len()) as u64);
-        Ok([
+        let mut findings = vec![
             re_read("keystore", "secrets", (all, remains.secrets), ["SECRETS_DESTROYED", "SECRETS_PRESENT"]),
             re_read(
                 "keystore",
@@ -85,12 +114,21 @@ impl State {
                 (of_subjects, remains.blind_index_rows),
                 ["ROWS_ABSENT", "ROWS_PRESENT"],
             ),
-        ])
+        ];
+        if !kept.is_empty() {
+            findings.push(Finding { store: "keystore".into(), ..held_line("secrets", kept.len() as u64) });
+        }
+        Ok(findings)
     }
 }
 
 /// What the service's own database still holds, table by table.
-async fn rows(tx: &mut TenantTx, scope: &Scope, census: &Census) -> Result<Vec<Finding>, Error> {
+async fn rows(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    census: &Census,
+    held: &[Uuid],
+) -> Result<Vec<Finding>, Error> {
     let columns: Vec<Column> = sqlx::query_as(
         "select c.relname::text as tbl, a.attname::text as name, a.atttypid::regtype::text as domain,
                 (select k.attname::text
@@ -106,7 +144,10 @@ async fn rows(tx: &mut TenantTx, scope: &Scope, census: &Census) -> Result<Vec<F
     .await?;
     let ids = |domain: &str| -> Vec<Uuid> {
         match domain {
-            "contact_id" => vec![scope.contact.uuid()],
+            "contact_id" if scope.is_whole() => vec![scope.contact.uuid()],
+            // Where they are kept, and where the contact lives on, the id alone says nothing.
+            "conversation_id" if scope.mode == Mode::ContactOnly => Vec::new(),
+            "contact_id" => Vec::new(),
             "conversation_id" => census.conversations().iter().map(|id| id.uuid()).collect(),
             _ => census.subjects().iter().map(|id| id.uuid()).collect(),
         }
@@ -114,49 +155,132 @@ async fn rows(tx: &mut TenantTx, scope: &Scope, census: &Census) -> Result<Vec<F
     // Table by table: how many were looked for, how many are there.
     let mut found: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     let mut keys: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut of_conversations: BTreeMap<&str, &str> = BTreeMap::new();
+    for column in columns.iter().filter(|column| column.domain == "conversation_id") {
+        of_conversations.insert(&column.tbl, &column.name);
+    }
     for column in &columns {
-        let there = count(tx, scope, &column.tbl, &column.name, &ids(&column.domain)).await?;
+        let but = of_conversations.get(column.tbl.as_str()).map(|name| (*name, held));
+        let there = count(tx, scope, (&column.tbl, but), &column.name, &ids(&column.domain)).await?;
         let entry = found.entry(&column.tbl).or_default();
         entry.1 = entry.1.max(there);
         if let Some(key) = &column.key {
             keys.insert(&column.tbl, key);
         }
     }
-    let listed: Vec<(&str, Vec<Uuid>)> = census.tables().collect();
+    let listed: Vec<(&str, Vec<Uuid>)> = census.tables().filter(|(table, _)| *table != RESEALED).collect();
     for (table, ids) in &listed {
         let entry = found.entry(table).or_default();
         entry.0 += ids.len() as u64;
         // A table that is no longer there holds nothing.
         if let Some(key) = keys.get(table) {
-            entry.1 = entry.1.max(count(tx, scope, table, key, ids).await?);
+            let but = of_conversations.get(table).map(|name| (*name, held));
+            entry.1 = entry.1.max(count(tx, scope, (table, but), key, ids).await?);
         }
     }
     let codes = ["ROWS_ABSENT", "ROWS_PRESENT"];
-    Ok(found.into_iter().map(|(table, counts)| re_read("postgres", table, counts, codes)).collect())
+    let mut findings = Vec::with_capacity(found.len());
+    for (table, (looked_for, there)) in found {
+        let kept = match of_conversations.get(table) {
+            Some(column) if !held.is_empty() => count(tx, scope, (table, None), column, held).await?,
+            _ => 0,
+        };
+        findings.push(re_read("postgres", table, (looked_for.saturating_sub(kept), there), codes));
+        if kept > 0 {
+            findings.push(held_line(table, kept));
+        }
+    }
+    Ok(findings)
 }
 
-/// How many rows have one of these ids in the column.
+/// How many rows have one of these ids in the column, `but` those of conversations that are held.
 async fn count(
     tx: &mut TenantTx,
     scope: &Scope,
-    table: &str,
+    (table, but): (&str, Option<(&str, &[Uuid])>),
     column: &str,
     ids: &[Uuid],
 ) -> Result<u64, Error> {
     // Safe: both names come from the catalogue, and are quoted.
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let (table, column) = (quoted(table), quoted(column));
-    let statement = format!("select count(*) from {table} where tenant_id = $1 and {column} = any ($2)");
+    let (spared, held) = match but {
+        Some((name, held)) => (format!(" and not ({} = any ($3))", quoted(name)), held),
+        None => (" and $3::uuid[] is not null".to_owned(), &[][..]),
+    };
+    let statement =
+        format!("select count(*) from {table} where tenant_id = $1 and {column} = any ($2){spared}");
     let mut there = 0;
     for some in ids.chunks(AT_ONCE) {
         let rows: i64 = sqlx::query_scalar(AssertSqlSafe(statement.as_str()))
             .bind(scope.tenant.uuid())
             .bind(some)
+            .bind(held)
             .fetch_one(&mut **tx)
             .await?;
         there += rows.unsigned_abs();
     }
     Ok(there)
+}
+
+/// Of the messages that are kept: how many are still sealed under one of the subjects' secrets, by their headers.
+async fn resealed(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    census: &Census,
+    held: &[Uuid],
+) -> Result<Vec<Finding>, Error> {
+    let subjects: Vec<Vec<u8>> =
+        census.subjects().iter().map(|subject| subject.uuid().as_bytes().to_vec()).collect();
+    let (mut looked_for, mut found, mut kept) = (0, 0, 0);
+    for (_, ids) in census.tables().filter(|(table, _)| *table == RESEALED) {
+        for some in ids.chunks(AT_ONCE) {
+            // The header's subject stands after 5 bytes of magic, 2 of purpose, 4 of version.
+            let (of_person, of_hold): (i64, i64) = sqlx::query_as(
+                "select count(*) filter (where substring(text from 12 for 16) = any ($3)),
+                        count(*) filter (where conversation_id = any ($4))
+                   from messages where tenant_id = $1 and message_id = any ($2)",
+            )
+            .bind(scope.tenant.uuid())
+            .bind(some)
+            .bind(&subjects)
+            .bind(held)
+            .fetch_one(&mut **tx)
+            .await?;
+            looked_for += some.len() as u64;
+            found += of_person.unsigned_abs();
+            kept += of_hold.unsigned_abs();
+        }
+    }
+    let codes = ["SEALED_ANEW", "SEALED_UNDER_THE_PERSON"];
+    let mut findings = vec![re_read("postgres", RESEALED, (looked_for.saturating_sub(kept), found), codes)];
+    if kept > 0 {
+        findings.push(held_line(RESEALED, kept));
+    }
+    Ok(findings)
+}
+
+/// The units of what is held, where the person lives on: they live on too.
+async fn kept_units(tx: &mut TenantTx, scope: &Scope, held: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+    if scope.is_whole() || held.is_empty() {
+        return Ok(Vec::new());
+    }
+    let units = sqlx::query_scalar(
+        "select unit_id from conversation_units where tenant_id = $1 and conversation_id = any ($2)",
+    )
+    .bind(scope.tenant.uuid())
+    .bind(held)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(units)
+}
+
+/// A line of what is kept under a legal hold.
+fn held_line(kind: &str, held: u64) -> Finding {
+    Finding {
+        attestation: Attestation::Held.into(),
+        ..re_read("postgres", kind, (held, held), ["LEGAL_HOLD", "LEGAL_HOLD"])
+    }
 }
 
 /// A line of what was read again: the first code when nothing is there, else the second.
@@ -172,7 +296,6 @@ fn re_read(store: &str, kind: &str, (looked_for, found): (u64, u64), codes: [&st
     }
 }
 
-/// A line of what lingers.
 /// What stays on purpose, whoever was erased.
 fn declared(store: &str, kind: &str, code: &str) -> Finding {
     Finding {
@@ -186,6 +309,7 @@ fn declared(store: &str, kind: &str, code: &str) -> Finding {
     }
 }
 
+/// A line of what lingers.
 fn residual(store: &str, code: &str, until: OffsetDateTime) -> Finding {
     Finding {
         store: store.into(),

@@ -25,7 +25,10 @@ use lethe_service::{Failure, Peers, id};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, service::Routes};
 
-use crate::{erase::Scope, indexer::Indexer};
+use crate::{
+    erase::{Reach, Scope},
+    indexer::Indexer,
+};
 
 /// What the RPCs stand on.
 pub(crate) struct Api {
@@ -85,14 +88,20 @@ impl ParticipantService for Api {
 /// The scope of an erasure's request.
 fn scope(scope: Option<erasure::Scope>) -> Result<Scope, Failure> {
     let scope = scope.ok_or_else(|| Failure::invalid("scope", "is missing"))?;
-    if !matches!(scope.mode(), erasure::Mode::Unspecified | erasure::Mode::Everything) {
-        return Err(Failure::invalid("scope.mode", "is none that is known here"));
-    }
+    let reach = match scope.mode() {
+        erasure::Mode::Unspecified | erasure::Mode::Everything => Reach::Everything,
+        erasure::Mode::ContactOnly => Reach::ContactOnly,
+        erasure::Mode::Conversation | erasure::Mode::Email => {
+            let ids = scope.conversation_ids.iter().map(|text| id("scope.conversation_ids", text));
+            Reach::Part(ids.collect::<Result<_, _>>()?)
+        }
+    };
     Ok(Scope {
         scope: id("scope.scope_id", &scope.scope_id)?,
         tenant: id("scope.tenant_id", &scope.tenant_id)?,
         erasure: id("scope.erasure_id", &scope.erasure_id)?,
         contact: id("scope.contact_id", &scope.contact_id)?,
+        reach,
     })
 }
 

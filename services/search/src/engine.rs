@@ -149,6 +149,8 @@ pub struct Wanted {
     pub contact: Option<ContactId>,
     /// No document may have one of these ids.
     pub messages: Vec<MessageId>,
+    /// No document may name one of these conversations.
+    pub conversations: Vec<ConversationId>,
 }
 
 /// What was found on disk, deleted documents included.

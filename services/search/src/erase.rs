@@ -1,7 +1,8 @@
 //! The eraser: counts, fences and purges what the index and this database have of a contact. It never says that
 //! anything is absent; `verify` does, by other code.
 
-use lethe_ids::{ContactId, ErasureId, ScopeId, TenantId};
+use lethe_ids::{ContactId, ConversationId, ErasureId, MessageId, ScopeId, TenantId};
+use lethe_service::TenantTx;
 
 use crate::{
     census::{Census, Seat},
@@ -13,13 +14,25 @@ use crate::{
     },
 };
 
+/// How much of a contact an erasure reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All of it.
+    Everything,
+    /// All that names it; the messages are indexed again under another.
+    ContactOnly,
+    /// These conversations; the contact lives on.
+    Part(Vec<ConversationId>),
+}
+
 /// What an erasure is about.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scope {
     pub(crate) scope: ScopeId,
     pub(crate) tenant: TenantId,
     pub(crate) erasure: ErasureId,
     pub(crate) contact: ContactId,
+    pub(crate) reach: Reach,
 }
 
 impl Scope {
@@ -30,15 +43,41 @@ impl Scope {
 
 /// Documents in the index, and rows of progress.
 pub(crate) async fn count(indexer: &Indexer, scope: &Scope) -> Result<(u64, u64), Error> {
-    let documents = indexer.engine.documents(scope.tenant, Some(scope.contact)).await?.len() as u64;
+    let documents = documents(indexer, scope).await?.len() as u64;
     let mut tx = indexer.db.tenant(scope.tenant).await?;
-    Ok((documents, store::progress::count(&mut tx, scope.contact).await?))
+    Ok((documents, progress_rows(&mut tx, scope).await?))
+}
+
+/// What is visible of the scope.
+async fn documents(indexer: &Indexer, scope: &Scope) -> Result<Vec<MessageId>, Error> {
+    let Reach::Part(conversations) = &scope.reach else {
+        return Ok(indexer.engine.documents(scope.tenant, Some(scope.contact)).await?);
+    };
+    let mut documents = Vec::new();
+    for conversation in conversations {
+        documents.extend(indexer.engine.conversation(scope.tenant, *conversation).await?);
+    }
+    documents.sort_unstable();
+    Ok(documents)
+}
+
+/// How far the contact's changes are visible is known as long as it is.
+async fn progress_rows(tx: &mut TenantTx, scope: &Scope) -> Result<u64, Error> {
+    match scope.reach {
+        Reach::Part(_) => Ok(0),
+        _ => Ok(store::progress::count(tx, scope.contact).await?),
+    }
 }
 
 /// Puts the fence up, waits until every writer that did not meet it is done, and freezes the census.
 pub(crate) async fn fence(indexer: &Indexer, scope: &Scope, key: &[u8; 32]) -> Result<Fence, Error> {
     let mut tx = indexer.db.tenant(scope.tenant).await?;
-    store::fences::put(&mut tx, scope.scope, scope.erasure, scope.contact, indexer.clock.now()).await?;
+    let part = match &scope.reach {
+        Reach::Part(conversations) => Some(conversations.as_slice()),
+        _ => None,
+    };
+    let ids = (scope.scope, scope.erasure, scope.contact);
+    store::fences::put(&mut tx, ids, part, indexer.clock.now()).await?;
     tx.commit().await?;
     // The barrier: whoever comes after this turn has seen the fence, whoever came before is visible.
     let turn = indexer.turn(scope.tenant).await?;
@@ -48,9 +87,9 @@ pub(crate) async fn fence(indexer: &Indexer, scope: &Scope, key: &[u8; 32]) -> R
         Census::open(key, scope.seat(), &census.sealed)?;
         return Ok(fence);
     }
-    let messages = indexer.engine.documents(scope.tenant, Some(scope.contact)).await?;
+    let messages = documents(indexer, scope).await?;
     let mut tx = indexer.db.tenant(scope.tenant).await?;
-    let progress_rows = store::progress::count(&mut tx, scope.contact).await?;
+    let progress_rows = progress_rows(&mut tx, scope).await?;
     let documents = messages.len() as u64;
     let (sealed, digest) = Census { messages, progress_rows }.seal(key, scope.seat(), &indexer.entropy);
     let census = store::fences::Census { sealed, digest, documents, progress_rows };
@@ -66,19 +105,29 @@ pub(crate) async fn purge(indexer: &Indexer, scope: &Scope, key: &[u8; 32]) -> R
     let census = fence.census.ok_or(Error::NotFenced)?;
     let census = Census::open(key, scope.seat(), &census.sealed)?;
     let turn = indexer.turn(scope.tenant).await?;
-    let mut documents = indexer.engine.documents(scope.tenant, Some(scope.contact)).await?;
-    documents.extend(&census.messages);
-    documents.sort_unstable();
-    documents.dedup();
-    turn.remove_contact(scope.contact).await?;
+    let mut gone = documents(indexer, scope).await?;
+    gone.extend(&census.messages);
+    gone.sort_unstable();
+    gone.dedup();
+    match &scope.reach {
+        Reach::Part(conversations) => {
+            for conversation in conversations {
+                turn.remove_conversation(*conversation).await?;
+            }
+        }
+        _ => drop(turn.remove_contact(scope.contact).await?),
+    }
     // Also when there was nothing to delete: an earlier call may have ended between the two.
     turn.expunge().await?;
-    if !indexer.engine.documents(scope.tenant, Some(scope.contact)).await?.is_empty() {
+    if !documents(indexer, scope).await?.is_empty() {
         return Err(Error::NotPurged);
     }
     let mut tx = indexer.db.tenant(scope.tenant).await?;
-    let progress_rows = store::progress::remove(&mut tx, scope.contact).await?.max(census.progress_rows);
-    let purged = Purged { documents: documents.len() as u64, progress_rows, at: indexer.clock.now() };
+    let progress_rows = match scope.reach {
+        Reach::Part(_) => 0,
+        _ => store::progress::remove(&mut tx, scope.contact).await?.max(census.progress_rows),
+    };
+    let purged = Purged { documents: gone.len() as u64, progress_rows, at: indexer.clock.now() };
     store::fences::note_purged(&mut tx, scope.scope, purged).await?;
     tx.commit().await?;
     find(indexer, scope).await?.purged.ok_or(Error::Corrupt("a fence"))

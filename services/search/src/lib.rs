@@ -51,6 +51,11 @@ pub fn migrations() -> Vec<Migration> {
         name: "search",
         sql: include_str!("../migrations/0100_search.sql"),
     });
+    migrations.push(Migration {
+        version: 110,
+        name: "modes",
+        sql: include_str!("../migrations/0110_modes.sql"),
+    });
     migrations
 }
 

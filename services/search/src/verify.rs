@@ -7,8 +7,9 @@ use lethe_service::Database;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::{
-    census::{Census, Seat},
+    census::Census,
     engine::{Engine, Scanned, Wanted},
+    erase::{Reach, Scope},
     error::Error,
 };
 
@@ -29,16 +30,30 @@ pub(crate) struct Verified {
 pub(crate) async fn verify_absent(
     db: &Database,
     engine: &dyn Engine,
-    seat: Seat,
-    contact: ContactId,
+    scope: &Scope,
     key: &[u8; 32],
 ) -> Result<Verified, Error> {
+    let (seat, contact) = (scope.seat(), scope.contact);
     let sealed = sealed_census(db, seat.tenant, seat.scope).await?.ok_or(Error::NotFenced)?;
     let census = Census::open(key, seat, &sealed)?;
-    let looked_for = census.messages.len() as u64 + 1;
-    let wanted = Wanted { contact: Some(contact), messages: census.messages };
+    let counted = census.messages.len() as u64;
+    let (looked_for, wanted) = match &scope.reach {
+        Reach::Everything => {
+            (counted + 1, Wanted { contact: Some(contact), messages: census.messages, conversations: vec![] })
+        }
+        // The messages are somebody else's now: no document, not even a deleted one, may name this contact.
+        Reach::ContactOnly => (counted + 1, Wanted { contact: Some(contact), ..Wanted::default() }),
+        Reach::Part(conversations) => (
+            counted + conversations.len() as u64,
+            Wanted { contact: None, messages: census.messages, conversations: conversations.clone() },
+        ),
+    };
     let index = engine.scan(seat.tenant, wanted).await?;
-    let rows = rows_about(db, seat.tenant, contact).await?;
+    let rows = match scope.reach {
+        Reach::Everything | Reach::ContactOnly => rows_about(db, seat.tenant, contact).await?,
+        // The contact lives on, and so does what is known of its changes.
+        Reach::Part(_) => 0,
+    };
     Ok(Verified { looked_for, index, rows_looked_for: census.progress_rows, rows })
 }
 

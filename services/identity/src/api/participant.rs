@@ -40,14 +40,19 @@ impl ParticipantService for Identity {
 
 fn scope(asked: Option<&Asked>) -> Result<Scope, Error> {
     let asked = asked.ok_or(Invalid::new("scope", "is missing"))?;
-    if !matches!(asked.mode(), Mode::Unspecified | Mode::Everything) {
-        return Err(Invalid::new("scope.mode", "is none that is known here").into());
-    }
+    let part = match asked.mode() {
+        Mode::Conversation | Mode::Email => {
+            let ids = asked.conversation_ids.iter().map(|text| id("scope.conversation_ids", text));
+            Some(ids.collect::<Result<_, _>>()?)
+        }
+        Mode::Unspecified | Mode::Everything | Mode::ContactOnly => None,
+    };
     Ok(Scope {
         id: id("scope.scope_id", &asked.scope_id)?,
         tenant: id("scope.tenant_id", &asked.tenant_id)?,
         erasure: id("scope.erasure_id", &asked.erasure_id)?,
         contact: id("scope.contact_id", &asked.contact_id)?,
+        part,
     })
 }
 

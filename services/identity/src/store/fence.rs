@@ -121,24 +121,51 @@ pub async fn insert(tx: &mut TenantTx, row: &FenceRow) -> Result<bool, sqlx::Err
     Ok(done.rows_affected() == 1)
 }
 
-/// How many audit events name the contact.
-pub async fn count_events(tx: &mut TenantTx, contact: ContactId) -> Result<i64, sqlx::Error> {
-    let tenant = tx.tenant();
-    sqlx::query_scalar("select count(*) from audit_events where tenant_id = $1 and contact_id = $2::uuid")
-        .bind(tenant.uuid())
-        .bind(contact.uuid())
-        .fetch_one(&mut **tx)
-        .await
+/// What audit events are about.
+#[derive(Debug, Clone)]
+pub enum About {
+    /// A contact.
+    Contact(ContactId),
+    /// Targets with these ids.
+    Targets(Vec<String>),
 }
 
-/// The audit events that name the contact, in their order.
-pub async fn list_events(tx: &mut TenantTx, contact: ContactId) -> Result<Vec<AuditId>, sqlx::Error> {
+impl About {
+    /// As the statements take it.
+    fn columns(&self) -> (Option<Uuid>, &[String]) {
+        match self {
+            Self::Contact(contact) => (Some(contact.uuid()), &[]),
+            Self::Targets(targets) => (None, targets),
+        }
+    }
+}
+
+/// How many audit events are about it.
+pub async fn count_events(tx: &mut TenantTx, about: &About) -> Result<i64, sqlx::Error> {
     let tenant = tx.tenant();
-    let ids: Vec<Uuid> = sqlx::query_scalar(
-        "select audit_id from audit_events where tenant_id = $1 and contact_id = $2::uuid order by audit_id",
+    let (contact, targets) = about.columns();
+    sqlx::query_scalar(
+        "select count(*) from audit_events
+          where tenant_id = $1 and (contact_id = $2::uuid or target_id = any ($3))",
     )
     .bind(tenant.uuid())
-    .bind(contact.uuid())
+    .bind(contact)
+    .bind(targets)
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// The audit events that are about it, in their order.
+pub async fn list_events(tx: &mut TenantTx, about: &About) -> Result<Vec<AuditId>, sqlx::Error> {
+    let tenant = tx.tenant();
+    let (contact, targets) = about.columns();
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select audit_id from audit_events
+          where tenant_id = $1 and (contact_id = $2::uuid or target_id = any ($3)) order by audit_id",
+    )
+    .bind(tenant.uuid())
+    .bind(contact)
+    .bind(targets)
     .fetch_all(&mut **tx)
     .await?;
     Ok(ids.into_iter().map(AuditId::new).collect())
@@ -148,21 +175,24 @@ pub async fn list_events(tx: &mut TenantTx, contact: ContactId) -> Result<Vec<Au
 /// prove whom they were about. Answers how many.
 pub async fn alias_events(
     tx: &mut TenantTx,
-    contact: ContactId,
+    about: &About,
     erasure: ErasureId,
     limit: i64,
 ) -> Result<u64, sqlx::Error> {
     let tenant = tx.tenant();
+    let (contact, targets) = about.columns();
     let done = sqlx::query(
         "update audit_events set target_id = $3, contact_id = null, about_salt = null, erasure_id = $4
           where tenant_id = $1 and audit_id in (
-              select audit_id from audit_events where tenant_id = $1 and contact_id = $2::uuid limit $5)",
+              select audit_id from audit_events
+               where tenant_id = $1 and (contact_id = $2::uuid or target_id = any ($6)) limit $5)",
     )
     .bind(tenant.uuid())
-    .bind(contact.uuid())
+    .bind(contact)
     .bind(erasure.to_string())
     .bind(erasure.uuid())
     .bind(limit)
+    .bind(targets)
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected())

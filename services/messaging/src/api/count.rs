@@ -1,26 +1,36 @@
-//! Count: how much there is of a contact, by store and kind. Changes nothing.
+//! Count: how much there is of a contact, or of the part of it, by store and kind. Changes nothing.
 
+use lethe_ids::ConversationId;
 use lethe_proto::erasure::{CountRequest, CountResponse};
 use tonic::Request;
 
-use crate::{census::Counted, error::Error, scope::Scope, state::State, store::fence};
+use super::fence::{reach, resealed};
+use crate::{
+    census::{Census, Counted},
+    error::Error,
+    scope::{Mode, Scope},
+    state::State,
+    store::fence,
+};
 
 pub(super) async fn count(state: &State, request: Request<CountRequest>) -> Result<CountResponse, Error> {
     let scope = Scope::of(request.into_inner().scope)?;
     let mut tx = state.tx(scope.tenant).await?;
-    let rows = fence::counts_of(&mut tx, scope.contact).await?;
-    let reach = fence::reach_of(&mut tx, scope.contact).await?;
+    let part = match scope.mode {
+        Mode::Conversation => fence::own_of(&mut tx, scope.contact, &scope.conversations).await?,
+        Mode::Email => fence::emails_of(&mut tx, scope.contact).await?,
+        _ => Vec::new(),
+    };
+    let (whose, reach) = reach(&mut tx, &scope, &part).await?;
+    let mut rows = fence::rows_of(&mut tx, whose).await?;
+    let known = !rows.is_empty();
+    rows.extend(resealed(&mut tx, &scope, &reach).await?);
     drop(tx);
-    let secrets = (reach.subjects.len() + reach.units.len()) as u64;
-    let mut counts: Vec<Counted> =
-        rows.iter().map(|(table, rows)| Counted::new("postgres", table, rows.unsigned_abs())).collect();
-    let known = !counts.is_empty();
-    if known {
-        counts.push(Counted::new("keystore", "secrets", secrets));
-    }
+    let census = Census::new(scope.contact, &reach.subjects, &reach.units, &reach.conversations, &rows);
+    let counts = if known { census.counts() } else { Vec::new() };
     Ok(CountResponse {
         tallies: counts.iter().map(Counted::tally).collect(),
         known,
-        ..CountResponse::default()
+        conversation_ids: part.iter().map(ConversationId::to_string).collect(),
     })
 }

@@ -9,7 +9,7 @@ use tonic::Request;
 use crate::{
     error::Error,
     state::{Call, State},
-    store::{head, message},
+    store::{head, hold, message},
 };
 
 pub(super) async fn delete_message(
@@ -20,11 +20,14 @@ pub(super) async fn delete_message(
     let message: MessageId = id("message_id", &request.get_ref().message_id)?;
     let mut tx = state.tx(call.tenant).await?;
     let row = message::find(&mut tx, message).await?.ok_or(Error::NotFound("message"))?;
-    let head = head::lock(&mut tx, row.contact()).await?.ok_or(Error::NotFound("message"))?;
+    let head = head::lock_for(&mut tx, row.contact(), row.conversation())
+        .await?
+        .ok_or(Error::NotFound("message"))?;
     // Restricted data are kept as they are (GDPR Art. 18(2)): whoever asked for that may need them as evidence.
     if head.restriction != 0 {
         return Err(Error::Restricted);
     }
+    hold::refuse_if_held(&mut tx, row.contact(), row.conversation()).await?;
     let (_, deleted_at) = message::state(&mut tx, message).await?.ok_or(Error::NotFound("message"))?;
     if deleted_at.is_none() {
         let seq = head::count_up(&mut tx, row.contact()).await?;

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     seal,
     state::{Call, State, Target},
-    store::{head, message},
+    store::{head, hold, message},
 };
 
 /// How often an edit without `if_version` is begun anew because somebody else was faster.
@@ -58,10 +58,13 @@ async fn edit(
     let sealed = seal::seal_text(&sealer, message, version, text.expose());
 
     let mut tx = state.tx(call.tenant).await?;
-    let head = head::lock(&mut tx, row.contact()).await?.ok_or(Error::NotFound("message"))?;
+    let head = head::lock_for(&mut tx, row.contact(), row.conversation())
+        .await?
+        .ok_or(Error::NotFound("message"))?;
     if head.restriction != 0 {
         return Err(Error::Restricted);
     }
+    hold::refuse_if_held(&mut tx, row.contact(), row.conversation()).await?;
     if message::state(&mut tx, message).await?.is_none_or(|(now, _)| now != row.version) {
         return Ok(None);
     }

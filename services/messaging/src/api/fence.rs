@@ -1,35 +1,111 @@
-//! Fence: from its answer on no writer adds to the contact, and no reader finds it. The census is frozen in the same
-//! transaction, under the lock that every writer takes first: what was written before is in it, what comes after is
-//! refused.
+//! Fence: from its answer on no writer adds to the contact, or to the part of it, and no reader finds it. The census is frozen
+//! in the same transaction, under the lock that every writer takes first: what was written before is in it, what comes after
+//! is refused. What a legal hold covers is noted there too: nothing can be held afterwards.
 
 use lethe_ids::ConversationId;
-use lethe_outbox::{Actor, Audit};
-use lethe_proto::erasure::{FenceRequest, FenceResponse};
-use lethe_service::{CallContext, timestamp};
+use lethe_outbox::{Actor, Audit, Event, kind};
+use lethe_proto::{
+    erasure::{FenceRequest, FenceResponse},
+    event::ConversationChanged,
+};
+use lethe_service::{CallContext, TenantTx, timestamp};
 use tonic::Request;
+use uuid::Uuid;
 
 use crate::{
-    census::{Census, Counted, census_key},
+    census::{Census, Counted, RESEALED, census_key},
+    domain::keyword::Keyword,
     error::Error,
-    scope::Scope,
+    opting::Macs,
+    scope::{Mode, Scope},
     state::State,
-    store::fence::{self, FenceRow, NewFence},
+    store::{
+        contact,
+        fence::{self, FenceRow, NewFence, Reach, Whose},
+        hold,
+        opt_out::Listed,
+    },
 };
+
+/// How often a fence is begun anew because the addresses that are to stay blocked changed meanwhile.
+const ATTEMPTS: usize = 4;
 
 pub(super) async fn fence(state: &State, request: Request<FenceRequest>) -> Result<FenceResponse, Error> {
     let request_id = CallContext::of(&request).request_id.clone();
     let request = request.into_inner();
     let scope = Scope::of(request.scope)?;
     let key = census_key(&request.census_key)?;
-    let mut tx = state.tx(scope.tenant).await?;
-    if let Some(row) = fence::find(&mut tx, scope.id).await? {
-        return again(state, &scope, &key, &row);
+    for _ in 0..ATTEMPTS {
+        let mut tx = state.tx(scope.tenant).await?;
+        if let Some(row) = fence::find(&mut tx, scope.id).await? {
+            return again(state, &scope, &key, &row);
+        }
+        drop(tx);
+        let suppressed = if scope.suppress { state.suppress(&scope).await? } else { None };
+        if let Some(answer) = raise(state, &scope, &key, suppressed.as_ref(), &request_id).await? {
+            return Ok(answer);
+        }
     }
-    let seq = fence::raise(&mut tx, scope.contact).await?;
-    let reach = fence::reach_of(&mut tx, scope.contact).await?;
-    let rows = fence::rows_of(&mut tx, scope.contact).await?;
+    Err(Error::Contended)
+}
+
+/// Addresses that are to stay blocked, and the version of the contact that they were read from.
+struct Suppressed {
+    version: i64,
+    macs: Macs,
+}
+
+impl State {
+    /// What STOP does, for the person: the contact and whoever shares an address with it are opted out. Answers the addresses,
+    /// which the fence lists once more, in its own transaction.
+    async fn suppress(&self, scope: &Scope) -> Result<Option<Suppressed>, Error> {
+        let (tenant, contact) = (scope.tenant, scope.contact);
+        let held = {
+            let mut tx = self.tx(tenant).await?;
+            hold::is_contact_held(&mut tx, contact).await?
+        };
+        if held {
+            return Err(Error::Held);
+        }
+        match self.obey(tenant, None, "Suppress", contact, Keyword::Stop, None).await {
+            Err(Error::NotFound(_)) => return Ok(None),
+            done => done?,
+        };
+        self.spread(tenant, contact, None, usize::MAX).await?;
+        let mut tx = self.tx(tenant).await?;
+        let Some(row) = contact::find(&mut tx, contact).await? else { return Ok(None) };
+        drop(tx);
+        let profile = self.open_profile(tenant, &row).await?;
+        let macs = self.suppression_macs(tenant, &profile.addresses()).await?;
+        Ok(Some(Suppressed { version: row.version, macs }))
+    }
+}
+
+/// Raises the fence. `None` when the contact changed since its addresses were read, or the same call was faster elsewhere.
+async fn raise(
+    state: &State,
+    scope: &Scope,
+    key: &[u8; 32],
+    suppressed: Option<&Suppressed>,
+    request_id: &str,
+) -> Result<Option<FenceResponse>, Error> {
+    let mut tx = state.tx(scope.tenant).await?;
+    if let Some(suppressed) = suppressed {
+        suppressed.macs.lock_and_ask(&mut tx).await?;
+    }
+    let (seq, part) = raise_head(&mut tx, scope).await?;
+    if let Some(suppressed) = suppressed {
+        if contact::version(&mut tx, scope.contact).await? != Some(suppressed.version) {
+            return Ok(None);
+        }
+        suppressed.macs.add(&mut tx).await?;
+    }
+    let (whose, reach) = reach(&mut tx, scope, &part).await?;
+    let held = held(&mut tx, scope, &reach).await?;
+    let mut rows = fence::rows_of(&mut tx, whose).await?;
+    rows.extend(resealed(&mut tx, scope, &reach).await?);
     let census = Census::new(scope.contact, &reach.subjects, &reach.units, &reach.conversations, &rows);
-    let (digest, sealed) = census.seal(&scope, &key, &state.entropy);
+    let (digest, sealed) = census.seal(scope, key, &state.entropy);
     let (tallies, at) = (census.counts(), state.clock.now());
     let new = NewFence {
         scope: scope.id,
@@ -39,17 +115,15 @@ pub(super) async fn fence(state: &State, request: Request<FenceRequest>) -> Resu
         census: &sealed,
         census_digest: &digest,
         tallies: &tallies,
+        mode: scope.mode,
+        conversations: &part,
+        held: &held,
+        suppressed: suppressed.map_or(&[], |suppressed| suppressed.macs.listed()),
     };
     if !fence::insert(&mut tx, &new).await? {
-        // The same call came twice at once, and the other was faster: this transaction is undone.
-        drop(tx);
-        let mut tx = state.tx(scope.tenant).await?;
-        let row = fence::find(&mut tx, scope.id).await?.ok_or(Error::NotFenced)?;
-        return again(state, &scope, &key, &row);
+        return Ok(None);
     }
-    if let Some(seq) = seq {
-        state.contact_changed(&mut tx, scope.contact, seq).await?;
-    }
+    say(state, &mut tx, scope, seq, &part).await?;
     // About the erasure: an event that named the contact would bring its id back where it was erased.
     let id = scope.erasure.to_string();
     let audit = Audit {
@@ -58,36 +132,115 @@ pub(super) async fn fence(state: &State, request: Request<FenceRequest>) -> Resu
         target_kind: "erasure",
         target_id: &id,
         contact: None,
-        request_id: &request_id,
+        request_id,
     };
     state.outbox.audit(&mut tx, &audit).await?;
+    let row = fence::find(&mut tx, scope.id).await?.ok_or(Error::NotFenced)?;
     state.commit(tx).await?;
-    forget(state, &scope, &census, &reach.conversations);
-    Ok(FenceResponse {
-        census_digest: digest.into(),
-        tallies: tallies.iter().map(Counted::tally).collect(),
-        fenced_at: Some(timestamp(at)),
-        ..FenceResponse::default()
-    })
+    again(state, scope, key, &row).map(Some)
 }
 
-/// The answer to a call that came before. This process may be another than the one that fenced: it forgets too.
+/// Raises it at the head. Answers the sequence of that change, and of a part which conversations it is.
+async fn raise_head(tx: &mut TenantTx, scope: &Scope) -> Result<(Option<i64>, Vec<ConversationId>), Error> {
+    if scope.is_whole() {
+        return Ok((fence::raise(tx, scope.contact).await?, Vec::new()));
+    }
+    // The lock comes first: which e-mail there is, is asked under it.
+    let seq = fence::raise_part(tx, scope.contact, &scope.conversations).await?;
+    if scope.mode == Mode::Conversation {
+        return Ok((seq, scope.conversations.clone()));
+    }
+    let emails = fence::emails_of(tx, scope.contact).await?;
+    fence::raise_part(tx, scope.contact, &emails).await?;
+    Ok((seq, emails))
+}
+
+/// What the census lists, and what that is sealed under.
+pub(super) async fn reach<'a>(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    part: &'a [ConversationId],
+) -> Result<(Whose<'a>, Reach), Error> {
+    if !scope.is_whole() {
+        let reach = fence::reach_of_part(tx, part).await?;
+        return Ok((Whose::Part(scope.contact, part), reach));
+    }
+    let reach = fence::reach_of(tx, scope.contact, &[]).await?;
+    Ok((
+        match scope.mode {
+            Mode::ContactOnly => Whose::ContactOnly(scope.contact),
+            _ => Whose::Everything(scope.contact),
+        },
+        reach,
+    ))
+}
+
+/// The conversations that are held one by one.
+///
+/// # Errors
+/// [`Error::Held`] when all that is to be erased is held: nothing is fenced then.
+async fn held(tx: &mut TenantTx, scope: &Scope, reach: &Reach) -> Result<Vec<ConversationId>, Error> {
+    if hold::is_contact_held(tx, scope.contact).await? {
+        return Err(Error::Held);
+    }
+    let held = hold::held_of(tx, &reach.conversations).await?;
+    if scope.mode == Mode::Conversation && !held.is_empty() {
+        return Err(Error::Held);
+    }
+    Ok(held)
+}
+
+/// Where the messages are kept: those that are to be sealed anew.
+pub(super) async fn resealed(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    reach: &Reach,
+) -> Result<Vec<(String, Uuid)>, Error> {
+    if scope.mode != Mode::ContactOnly {
+        return Ok(Vec::new());
+    }
+    let texts = fence::texts_of(tx, &reach.conversations).await?;
+    Ok(texts.into_iter().map(|message| (RESEALED.to_owned(), message)).collect())
+}
+
+/// Tells the readers, whose copies are to go: of the contact, or of each conversation.
+async fn say(
+    state: &State,
+    tx: &mut TenantTx,
+    scope: &Scope,
+    seq: Option<i64>,
+    part: &[ConversationId],
+) -> Result<(), Error> {
+    let Some(seq) = seq else { return Ok(()) };
+    if scope.is_whole() {
+        return state.contact_changed(tx, scope.contact, seq).await;
+    }
+    for conversation in part {
+        let payload = ConversationChanged {
+            conversation_id: conversation.to_string(),
+            contact_id: scope.contact.to_string(),
+            version: None,
+        };
+        let (aggregate, seq) = (scope.contact.uuid(), seq.unsigned_abs());
+        state.outbox.put(tx, &Event { kind: kind::CONVERSATION_CHANGED, aggregate, seq, payload }).await?;
+    }
+    Ok(())
+}
+
+/// The answer, also to a call that came before. This process may be another than the one that fenced: it forgets too.
 fn again(state: &State, scope: &Scope, key: &[u8; 32], row: &FenceRow) -> Result<FenceResponse, Error> {
-    if row.contact() != scope.contact {
+    if (row.contact(), row.mode()) != (scope.contact, scope.mode) {
         return Err(Error::NotFenced);
     }
     let census = Census::open(scope, key, &row.census)?;
-    forget(state, scope, &census, &census.conversations());
+    // Nothing of it stays in this process's memory.
+    state.keyring.evict(scope.tenant, &census.subjects());
+    state.routes.evict(scope.tenant, &census.conversations());
     Ok(FenceResponse {
         census_digest: row.census_digest.clone().into(),
         tallies: row.tallies.iter().map(Counted::tally).collect(),
         fenced_at: Some(timestamp(row.fenced_at)),
-        ..FenceResponse::default()
+        conversation_ids: row.conversations().iter().map(ConversationId::to_string).collect(),
+        suppressions: row.suppressed.iter().map(Listed::suppression).collect(),
     })
-}
-
-/// Nothing of the contact stays in this process's memory.
-fn forget(state: &State, scope: &Scope, census: &Census, conversations: &[ConversationId]) {
-    state.keyring.evict(scope.tenant, &census.subjects());
-    state.routes.evict(scope.tenant, conversations);
 }

@@ -17,6 +17,6 @@ pub(super) async fn opt_out_contact(
 ) -> Result<Contact, Error> {
     let call = Call::of(&request)?;
     let contact: ContactId = id("contact_id", &request.get_ref().contact_id)?;
-    state.obey(&call, "OptOutContact", contact, Keyword::Stop, None).await?;
+    state.obey(call.tenant, Some(&call), "OptOutContact", contact, Keyword::Stop, None).await?;
     super::get_contact::read(state, call.tenant, contact).await
 }

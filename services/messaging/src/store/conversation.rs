@@ -158,7 +158,8 @@ pub(crate) async fn route(
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
            left join conversation_units u
              on u.tenant_id = c.tenant_id and u.conversation_id = c.conversation_id and u.month = $3
-          where c.tenant_id = $1 and c.conversation_id = $2 and not h.fenced",
+          where c.tenant_id = $1 and c.conversation_id = $2 and not h.fenced
+            and not (c.conversation_id::uuid = any (h.fenced_conversations))",
     )
     .bind(tenant.uuid())
     .bind(conversation.uuid())
@@ -181,7 +182,8 @@ pub(crate) async fn find(
                 c.version, c.seq
            from conversations c
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-          where c.tenant_id = $1 and c.conversation_id = $2 and not h.fenced",
+          where c.tenant_id = $1 and c.conversation_id = $2 and not h.fenced
+            and not (c.conversation_id::uuid = any (h.fenced_conversations))",
     )
     .bind(tenant.uuid())
     .bind(conversation.uuid())
@@ -216,6 +218,7 @@ pub(crate) async fn list(
            select coalesce((select e.listed_at from conversations e
                               join contact_head h on h.tenant_id = e.tenant_id and h.contact_id = e.contact_id
                              where e.tenant_id = $1 and e.status = $2 and not h.fenced
+                               and not (e.conversation_id::uuid = any (h.fenced_conversations))
                                and ($7::uuid is null or $7 = any (e.label_ids))
                                and e.listed_at <= $3::timestamptz - make_interval(secs => $6)
                              order by e.listed_at desc offset $5 limit 1), '-infinity') - make_interval(secs => $6) as at),
@@ -230,7 +233,8 @@ pub(crate) async fn list(
                 n.last_message_at, n.version, n.seq
            from near n
            join contact_head h on h.tenant_id = n.tenant_id and h.contact_id = n.contact_id
-          where not h.fenced and (coalesce(n.last_message_at, n.created_at), n.conversation_id::uuid) < ($3, $4)
+          where not h.fenced and not (n.conversation_id::uuid = any (h.fenced_conversations))
+            and (coalesce(n.last_message_at, n.created_at), n.conversation_id::uuid) < ($3, $4)
           order by coalesce(n.last_message_at, n.created_at) desc, n.conversation_id desc
           limit $5",
     )
@@ -264,7 +268,8 @@ pub(crate) async fn list_of_contact(
                   where c.tenant_id = $1 and c.contact_id = $2 and c.status = any ($3)
                     and ($7::uuid is null or $7 = any (c.label_ids))) n
            join contact_head h on h.tenant_id = n.tenant_id and h.contact_id = n.contact_id
-          where not h.fenced and (coalesce(n.last_message_at, n.created_at), n.conversation_id::uuid) < ($4, $5)
+          where not h.fenced and not (n.conversation_id::uuid = any (h.fenced_conversations))
+            and (coalesce(n.last_message_at, n.created_at), n.conversation_id::uuid) < ($4, $5)
           order by coalesce(n.last_message_at, n.created_at) desc, n.conversation_id desc
           limit $6",
     )

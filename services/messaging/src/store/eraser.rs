@@ -25,6 +25,28 @@ pub struct Eraser {
     statement: &'static str,
 }
 
+/// The requests that made what is in conversations, where their contact lives on: before the messages go, by which they are
+/// found.
+static REQUESTS: Eraser = Eraser {
+    table: "idempotency",
+    columns: &["contact_id"],
+    by: By::Conversations,
+    statement: "with gone as (
+                  delete from idempotency where tenant_id = $1 and key_mac in
+                    (select i.key_mac from idempotency i
+                      where i.tenant_id = $1 and i.contact_id = $4
+                        and (i.resource_id = any ($2) or exists (select from messages m where m.tenant_id = $1
+                               and m.message_id = i.resource_id and m.conversation_id = any ($2))) limit $3)
+                  returning key_mac, created_at)
+                insert into gone_keys (tenant_id, key_mac, created_at)
+                select $1, key_mac, created_at from gone on conflict do nothing",
+};
+
+/// Those of a part of a contact, in their order: what is found by conversations.
+pub(crate) fn of_part() -> impl Iterator<Item = &'static Eraser> {
+    std::iter::once(&REQUESTS).chain(ERASERS.iter().filter(|eraser| matches!(eraser.by, By::Conversations)))
+}
+
 /// In this order: what is found by conversations goes before them, and the head, at which every writer stops, goes last.
 pub const ERASERS: &[Eraser] = &[
     Eraser {
@@ -80,10 +102,10 @@ pub const ERASERS: &[Eraser] = &[
     Eraser {
         table: "conversations",
         columns: &["contact_id", "conversation_id"],
-        by: By::Contact,
+        by: By::Conversations,
         statement: "delete from conversations where tenant_id = $1 and conversation_id in
                       (select conversation_id from conversations
-                        where tenant_id = $1 and contact_id = any ($2) limit $3)",
+                        where tenant_id = $1 and conversation_id = any ($2) limit $3)",
     },
     Eraser {
         table: "contact_subjects",
@@ -122,7 +144,10 @@ pub(crate) async fn erase(
         By::Contact => vec![contact.uuid()],
         By::Conversations => conversations.iter().map(|id| id.uuid()).collect(),
     };
-    let done =
-        sqlx::query(eraser.statement).bind(tenant.uuid()).bind(ids).bind(most).execute(&mut **tx).await?;
+    let mut query = sqlx::query(eraser.statement).bind(tenant.uuid()).bind(ids).bind(most);
+    if std::ptr::eq(eraser, &REQUESTS) {
+        query = query.bind(contact.uuid());
+    }
+    let done = query.execute(&mut **tx).await?;
     Ok(done.rows_affected())
 }

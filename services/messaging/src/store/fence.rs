@@ -1,12 +1,14 @@
 //! Fences, and what stands behind them.
 
 use lethe_ids::{ContactId, ConversationId, ErasureId, ScopeId, SubjectId, UnitId};
+use lethe_proto::messaging::Channel;
 use lethe_service::TenantTx;
 use sqlx::{FromRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::census::Counted;
+use super::opt_out::Listed;
+use crate::{census::Counted, scope::Mode};
 
 /// A fence as it is stored.
 #[derive(Debug, FromRow)]
@@ -24,12 +26,35 @@ pub(crate) struct FenceRow {
     pub(crate) evidence: Json<Vec<Counted>>,
     /// When the purge was done.
     pub(crate) purged_at: Option<OffsetDateTime>,
+    mode: i16,
+    conversations: Vec<Uuid>,
+    hold_subject: Option<Uuid>,
+    heir: Option<Uuid>,
+    heir_subject: Option<Uuid>,
+    /// Addresses that stay blocked; empty once purged.
+    pub(crate) suppressed: Json<Vec<Listed>>,
 }
 
 impl FenceRow {
     /// Whom it is about.
     pub(crate) fn contact(&self) -> ContactId {
         ContactId::new(self.erased)
+    }
+    /// How much of it.
+    pub(crate) fn mode(&self) -> Mode {
+        Mode::try_from(i32::from(self.mode)).unwrap_or_default()
+    }
+    /// Of a part: which conversations.
+    pub(crate) fn conversations(&self) -> Vec<ConversationId> {
+        self.conversations.iter().copied().map(ConversationId::new).collect()
+    }
+    /// Whose secret the held ones were re-sealed under, if some were.
+    pub(crate) fn hold_subject(&self) -> Option<SubjectId> {
+        self.hold_subject.map(SubjectId::new)
+    }
+    /// Where conversations are moving, while they do.
+    pub(crate) fn heir(&self) -> Option<(ContactId, SubjectId)> {
+        Some((ContactId::new(self.heir?), SubjectId::new(self.heir_subject?)))
     }
 }
 
@@ -50,13 +75,22 @@ pub(crate) struct NewFence<'a> {
     pub(crate) census_digest: &'a [u8],
     /// Counts.
     pub(crate) tallies: &'a [Counted],
+    /// How much of it.
+    pub(crate) mode: Mode,
+    /// Of a part: which conversations.
+    pub(crate) conversations: &'a [ConversationId],
+    /// Those that are held.
+    pub(crate) held: &'a [ConversationId],
+    /// Addresses that stay blocked.
+    pub(crate) suppressed: &'a [Listed],
 }
 
 /// The fence of a scope.
 pub(crate) async fn find(tx: &mut TenantTx, scope: ScopeId) -> sqlx::Result<Option<FenceRow>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select erased, fenced_at, census, census_digest, tallies, evidence, purged_at from fences
+        "select erased, fenced_at, census, census_digest, tallies, evidence, purged_at, mode, conversations,
+                hold_subject, heir, heir_subject, suppressed from fences
           where tenant_id = $1 and scope_id = $2",
     )
     .bind(tenant.uuid())
@@ -79,12 +113,70 @@ pub(crate) async fn raise(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result
     .await
 }
 
+/// Raises a fence around conversations of a contact who lives on. Answers the sequence of that change; `None` when there is
+/// no such contact.
+pub(crate) async fn raise_part(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    conversations: &[ConversationId],
+) -> sqlx::Result<Option<i64>> {
+    let tenant = tx.tenant();
+    sqlx::query_scalar(
+        "update contact_head set seq = seq + 1,
+                fenced_conversations = array (select distinct unnest(fenced_conversations || $3))
+          where tenant_id = $1 and contact_id = $2 returning seq",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .bind(uuids(conversations))
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// The e-mail conversations that a contact has and that are not being erased already. The caller holds the lock of the head.
+pub(crate) async fn emails_of(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<Vec<ConversationId>> {
+    let tenant = tx.tenant();
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select c.conversation_id::uuid from conversations c
+           join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
+          where c.tenant_id = $1 and c.contact_id = $2 and c.channel = $3
+            and not (c.conversation_id::uuid = any (h.fenced_conversations))
+          order by 1",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .bind(Channel::Email as i16)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(ids.into_iter().map(ConversationId::new).collect())
+}
+
+/// Those of `conversations` that are the contact's.
+pub(crate) async fn own_of(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    conversations: &[ConversationId],
+) -> sqlx::Result<Vec<ConversationId>> {
+    let tenant = tx.tenant();
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select conversation_id::uuid from conversations
+          where tenant_id = $1 and contact_id = $2 and conversation_id::uuid = any ($3) order by 1",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .bind(uuids(conversations))
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(ids.into_iter().map(ConversationId::new).collect())
+}
+
 /// Inserts a fence. `false` when the scope has one already.
 pub(crate) async fn insert(tx: &mut TenantTx, new: &NewFence<'_>) -> sqlx::Result<bool> {
     let tenant = tx.tenant();
     let inserted = sqlx::query(
-        "insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at, census, census_digest, tallies)
-         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
+        "insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at, census, census_digest, tallies, mode,
+                             conversations, held, suppressed)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing",
     )
     .bind(tenant.uuid())
     .bind(new.scope.uuid())
@@ -94,6 +186,10 @@ pub(crate) async fn insert(tx: &mut TenantTx, new: &NewFence<'_>) -> sqlx::Resul
     .bind(new.census)
     .bind(new.census_digest)
     .bind(Json(new.tallies))
+    .bind(new.mode as i16)
+    .bind(uuids(new.conversations))
+    .bind(uuids(new.held))
+    .bind(Json(new.suppressed))
     .execute(&mut **tx)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -133,11 +229,11 @@ pub(crate) async fn note_destroyed(
     Ok(())
 }
 
-/// Notes that nothing is left to purge.
+/// Notes that nothing is left to purge, and forgets which addresses were put on the list for it: the rights ledger has them.
 pub(crate) async fn note_purged(tx: &mut TenantTx, scope: ScopeId, at: OffsetDateTime) -> sqlx::Result<()> {
     let tenant = tx.tenant();
     sqlx::query(
-        "update fences set purged_at = coalesce(purged_at, $3) where tenant_id = $1 and scope_id = $2",
+        "update fences set purged_at = coalesce(purged_at, $3), suppressed = '[]' where tenant_id = $1 and scope_id = $2",
     )
     .bind(tenant.uuid())
     .bind(scope.uuid())
@@ -147,24 +243,87 @@ pub(crate) async fn note_purged(tx: &mut TenantTx, scope: ScopeId, at: OffsetDat
     Ok(())
 }
 
-/// Every row of a contact, by the catalogue: (table, id), sorted.
-pub(crate) async fn rows_of(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<Vec<(String, Uuid)>> {
+/// Notes where conversations are moving, or that they have moved: then nothing says any more where.
+pub(crate) async fn note_heir(
+    tx: &mut TenantTx,
+    scope: ScopeId,
+    heir: Option<(ContactId, SubjectId)>,
+) -> sqlx::Result<()> {
     let tenant = tx.tenant();
-    sqlx::query_as("select kind, row_id from census_v1($1, $2) order by kind, row_id")
+    sqlx::query("update fences set heir = $3, heir_subject = $4 where tenant_id = $1 and scope_id = $2")
         .bind(tenant.uuid())
-        .bind(contact.uuid())
-        .fetch_all(&mut **tx)
-        .await
+        .bind(scope.uuid())
+        .bind(heir.map(|(contact, _)| contact.uuid()))
+        .bind(heir.map(|(_, subject)| subject.uuid()))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
-/// How many rows a contact has in each table, by the catalogue.
-pub(crate) async fn counts_of(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<Vec<(String, i64)>> {
+/// Notes whose secret the held ones are re-sealed under; the first note counts, and is answered.
+pub(crate) async fn note_hold_subject(
+    tx: &mut TenantTx,
+    scope: ScopeId,
+    subject: SubjectId,
+) -> sqlx::Result<SubjectId> {
     let tenant = tx.tenant();
-    sqlx::query_as("select kind, count(*) from census_v1($1, $2) group by kind order by kind")
-        .bind(tenant.uuid())
-        .bind(contact.uuid())
-        .fetch_all(&mut **tx)
-        .await
+    let kept: Uuid = sqlx::query_scalar(
+        "update fences set hold_subject = coalesce(hold_subject, $3) where tenant_id = $1 and scope_id = $2
+         returning hold_subject",
+    )
+    .bind(tenant.uuid())
+    .bind(scope.uuid())
+    .bind(subject.uuid())
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(SubjectId::new(kept))
+}
+
+/// What the catalogue is asked for: whose rows a census lists.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose<'a> {
+    /// A contact's, with its conversations.
+    Everything(ContactId),
+    /// A contact's, without what belongs to conversations.
+    ContactOnly(ContactId),
+    /// Of conversations of a contact who lives on.
+    Part(ContactId, &'a [ConversationId]),
+}
+
+impl Whose<'_> {
+    /// What the statements take: contact, conversations, whether they are kept, the contact whose requests are looked at.
+    fn columns(self) -> (Option<Uuid>, Vec<Uuid>, bool, Option<Uuid>) {
+        match self {
+            Self::Everything(contact) => (Some(contact.uuid()), Vec::new(), false, None),
+            Self::ContactOnly(contact) => (Some(contact.uuid()), Vec::new(), true, None),
+            Self::Part(contact, conversations) => (None, uuids(conversations), false, Some(contact.uuid())),
+        }
+    }
+}
+
+/// Every row by the catalogue: (table, id), sorted. Of a part, the requests too that made what is in it.
+pub(crate) async fn rows_of(tx: &mut TenantTx, whose: Whose<'_>) -> sqlx::Result<Vec<(String, Uuid)>> {
+    let tenant = tx.tenant();
+    let (contact, conversations, keeps, asking) = whose.columns();
+    sqlx::query_as(
+        "select kind, row_id from census_v2($1, $2,
+           case when $2::uuid is null or $4 then $3
+                else array (select c.conversation_id::uuid from conversations c where c.tenant_id = $1 and c.contact_id = $2)
+           end, $4)
+         union all
+         select 'idempotency', i.key_mac from idempotency i
+          where i.tenant_id = $1 and i.contact_id = $5
+            and (i.resource_id = any ($3) or exists (select from messages m where m.tenant_id = $1
+                   and m.message_id = i.resource_id and m.conversation_id::uuid = any ($3)))
+         order by 1, 2",
+    )
+    .bind(tenant.uuid())
+    .bind(contact)
+    .bind(conversations)
+    .bind(keeps)
+    .bind(asking)
+    .fetch_all(&mut **tx)
+    .await
 }
 
 /// The ids under which a contact's things are sealed and said.
@@ -178,8 +337,26 @@ pub(crate) struct Reach {
     pub(crate) conversations: Vec<ConversationId>,
 }
 
-/// What a contact reaches.
-pub(crate) async fn reach_of(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<Reach> {
+impl Reach {
+    fn of(rows: Vec<(i16, Uuid)>) -> Self {
+        let mut reach = Self::default();
+        for (kind, id) in rows {
+            match kind {
+                1 => reach.subjects.push(SubjectId::new(id)),
+                2 => reach.units.push(UnitId::new(id)),
+                _ => reach.conversations.push(ConversationId::new(id)),
+            }
+        }
+        reach
+    }
+}
+
+/// What a contact reaches, without the conversations `but`, which are held.
+pub(crate) async fn reach_of(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    but: &[ConversationId],
+) -> sqlx::Result<Reach> {
     let tenant = tx.tenant();
     let rows: Vec<(i16, Uuid)> = sqlx::query_as(
         "select 1::smallint, subject_id::uuid from contact_subjects where tenant_id = $1 and contact_id = $2
@@ -190,22 +367,54 @@ pub(crate) async fn reach_of(tx: &mut TenantTx, contact: ContactId) -> sqlx::Res
          union
          select 2::smallint, u.unit_id from conversation_units u
            join conversations c on c.tenant_id = u.tenant_id and c.conversation_id = u.conversation_id
-          where c.tenant_id = $1 and c.contact_id = $2
+          where c.tenant_id = $1 and c.contact_id = $2 and not (c.conversation_id::uuid = any ($3))
          union
-         select 3::smallint, conversation_id::uuid from conversations where tenant_id = $1 and contact_id = $2
+         select 3::smallint, conversation_id::uuid from conversations
+          where tenant_id = $1 and contact_id = $2 and not (conversation_id::uuid = any ($3))
          order by 1, 2",
     )
     .bind(tenant.uuid())
     .bind(contact.uuid())
+    .bind(uuids(but))
     .fetch_all(&mut **tx)
     .await?;
-    let mut reach = Reach::default();
-    for (kind, id) in rows {
-        match kind {
-            1 => reach.subjects.push(SubjectId::new(id)),
-            2 => reach.units.push(UnitId::new(id)),
-            _ => reach.conversations.push(ConversationId::new(id)),
-        }
-    }
-    Ok(reach)
+    Ok(Reach::of(rows))
+}
+
+/// What conversations reach: their units, not the secret of the person.
+pub(crate) async fn reach_of_part(
+    tx: &mut TenantTx,
+    conversations: &[ConversationId],
+) -> sqlx::Result<Reach> {
+    let tenant = tx.tenant();
+    let rows: Vec<(i16, Uuid)> = sqlx::query_as(
+        "select 2::smallint, unit_id from conversation_units
+          where tenant_id = $1 and conversation_id::uuid = any ($2)
+         union
+         select 3::smallint, conversation_id::uuid from conversations
+          where tenant_id = $1 and conversation_id::uuid = any ($2)
+         order by 1, 2",
+    )
+    .bind(tenant.uuid())
+    .bind(uuids(conversations))
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(Reach::of(rows))
+}
+
+/// The messages with a text in these conversations.
+pub(crate) async fn texts_of(tx: &mut TenantTx, conversations: &[ConversationId]) -> sqlx::Result<Vec<Uuid>> {
+    let tenant = tx.tenant();
+    sqlx::query_scalar(
+        "select message_id from messages
+          where tenant_id = $1 and conversation_id::uuid = any ($2) and text is not null order by 1",
+    )
+    .bind(tenant.uuid())
+    .bind(uuids(conversations))
+    .fetch_all(&mut **tx)
+    .await
+}
+
+fn uuids(conversations: &[ConversationId]) -> Vec<Uuid> {
+    conversations.iter().map(|conversation| conversation.uuid()).collect()
 }

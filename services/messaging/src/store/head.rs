@@ -1,6 +1,6 @@
 //! The head of a contact: its sequence, and what every change must ask first.
 
-use lethe_ids::ContactId;
+use lethe_ids::{ContactId, ConversationId};
 use lethe_service::TenantTx;
 use sqlx::FromRow;
 
@@ -26,6 +26,25 @@ pub(crate) async fn lock(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<
     .await
 }
 
+/// As [`lock`], for a change of one conversation: `None` also when that is fenced.
+pub(crate) async fn lock_for(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    conversation: ConversationId,
+) -> sqlx::Result<Option<Head>> {
+    let tenant = tx.tenant();
+    sqlx::query_as(
+        "select opted_out, restriction from contact_head
+          where tenant_id = $1 and contact_id = $2 and not fenced and not ($3 = any (fenced_conversations))
+            for update",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .bind(conversation.uuid())
+    .fetch_optional(&mut **tx)
+    .await
+}
+
 /// Counts the sequence up and answers it. The caller holds the lock.
 pub(crate) async fn count_up(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<i64> {
     let tenant = tx.tenant();
@@ -36,6 +55,26 @@ pub(crate) async fn count_up(tx: &mut TenantTx, contact: ContactId) -> sqlx::Res
     .bind(contact.uuid())
     .fetch_one(&mut **tx)
     .await
+}
+
+/// Whether there is one, fenced or not.
+pub(crate) async fn is_there(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<bool> {
+    let tenant = tx.tenant();
+    sqlx::query_scalar("select exists (select from contact_head where tenant_id = $1 and contact_id = $2)")
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
+        .fetch_one(&mut **tx)
+        .await
+}
+
+/// The sequence as it stands.
+pub(crate) async fn seq(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<i64> {
+    let tenant = tx.tenant();
+    sqlx::query_scalar("select seq from contact_head where tenant_id = $1 and contact_id = $2")
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
+        .fetch_one(&mut **tx)
+        .await
 }
 
 /// Makes the head of a new contact; its sequence is 1.

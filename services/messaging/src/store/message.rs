@@ -232,7 +232,8 @@ pub(crate) async fn find_all(tx: &mut TenantTx, messages: &[MessageId]) -> sqlx:
            from messages m
            join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-          where m.tenant_id = $1 and m.message_id = any ($2) and not h.fenced",
+          where m.tenant_id = $1 and m.message_id = any ($2) and not h.fenced
+            and not (c.conversation_id::uuid = any (h.fenced_conversations))",
     )
     .bind(tenant.uuid())
     .bind(ids)
@@ -261,6 +262,7 @@ pub(crate) async fn list(
            join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
           where m.tenant_id = $1 and m.conversation_id = $2 and m.accepted_seq > $3 and not h.fenced
+            and not (c.conversation_id::uuid = any (h.fenced_conversations))
           order by m.accepted_seq limit $4",
     )
     .bind(tenant.uuid())
@@ -286,7 +288,8 @@ pub(crate) async fn list_of_contact(
            from conversations c
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
            join messages m on m.tenant_id = c.tenant_id and m.conversation_id = c.conversation_id
-          where c.tenant_id = $1 and c.contact_id = $2 and not h.fenced and h.restriction = 0
+          where c.tenant_id = $1 and c.contact_id = $2 and not h.fenced
+            and not (c.conversation_id::uuid = any (h.fenced_conversations)) and h.restriction = 0
             and c.conversation_id >= $3 and (m.conversation_id::uuid, m.accepted_seq) > ($3, $4)
           order by m.conversation_id, m.accepted_seq limit $5",
     )
@@ -314,6 +317,7 @@ pub(crate) async fn list_of_tenant(
            join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
           where m.tenant_id = $1 and m.message_id > $2 and not h.fenced
+            and not (c.conversation_id::uuid = any (h.fenced_conversations))
           order by m.message_id limit $3",
     )
     .bind(tenant.uuid())

@@ -1,11 +1,13 @@
 //! The opt-out list: addresses under the suppression key.
 
 use lethe_ids::ContactId;
+use lethe_proto::erasure::Suppression;
 use lethe_service::TenantTx;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// An address on the list.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Listed {
     /// Under the suppression key.
     pub(crate) mac: [u8; 32],
@@ -15,6 +17,18 @@ pub(crate) struct Listed {
     pub(crate) key_version: i32,
     /// Of the rules that made the text.
     pub(crate) normaliser_version: i32,
+}
+
+impl Listed {
+    /// As it goes to retention.
+    pub(crate) fn suppression(&self) -> Suppression {
+        Suppression {
+            kind: u32::try_from(self.kind).unwrap_or_default(),
+            mac: self.mac.to_vec().into(),
+            key_version: self.key_version.unsigned_abs(),
+            normaliser_version: self.normaliser_version.unsigned_abs(),
+        }
+    }
 }
 
 /// Waits until nobody else in the tenant changes or asks the list about these addresses; until the transaction ends.

@@ -13,4 +13,5 @@ mod indexing;
 mod isolation;
 mod keywords;
 mod messages;
+mod modes;
 mod stage;

@@ -12,8 +12,7 @@ pub(super) async fn verify_absent(
 ) -> Result<VerifyAbsentResponse, Error> {
     let (scope, key) = (scope(request.scope)?, census_key(&request.census_key)?);
     let indexer = &api.indexer;
-    let verified =
-        verify::verify_absent(&indexer.db, &*indexer.engine, scope.seat(), scope.contact, &key).await?;
+    let verified = verify::verify_absent(&indexer.db, &*indexer.engine, &scope, &key).await?;
     let index = verified.index;
     let volume = if indexer.config.volume_is_encrypted { "VOLUME_ENCRYPTED" } else { "VOLUME_NOT_DECLARED" };
     let findings = vec![

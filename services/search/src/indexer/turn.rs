@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use lethe_ids::{ContactId, MessageId, TenantId};
+use lethe_ids::{ContactId, ConversationId, MessageId, TenantId};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::Indexer;
@@ -68,10 +68,17 @@ impl<'a> Turn<'a> {
         let (db, engine) = (&self.indexer.db, &self.indexer.engine);
         let mut contacts: BTreeSet<ContactId> = changes.progress.keys().copied().collect();
         contacts.extend(changes.puts.iter().map(|document| document.contact));
-        let fenced = store::fences::fenced(&mut db.tenant(self.tenant).await?, &contacts).await?;
+        let conversations: BTreeSet<ConversationId> =
+            changes.puts.iter().map(|document| document.conversation).collect();
+        let mut tx = db.tenant(self.tenant).await?;
+        let fenced = store::fences::fenced(&mut tx, &contacts).await?;
+        let fenced_parts = store::fences::fenced_conversations(&mut tx, &conversations).await?;
+        drop(tx);
 
         let mut writes = Vec::with_capacity(changes.puts.len() + changes.removes.len());
-        let puts = changes.puts.into_iter().filter(|document| !fenced.contains(&document.contact));
+        let puts = changes.puts.into_iter().filter(|document| {
+            !fenced.contains(&document.contact) && !fenced_parts.contains(&document.conversation)
+        });
         writes.extend(puts.map(|document| Write::Put(Box::new(document))));
         writes.extend(changes.removes.into_iter().map(|(message, version)| Write::Remove(message, version)));
         let mut written = Written::default();
@@ -85,6 +92,7 @@ impl<'a> Turn<'a> {
 
         let mut tx = db.tenant(self.tenant).await?;
         let fenced_now = store::fences::fenced(&mut tx, &contacts).await?;
+        let fenced_parts_now = store::fences::fenced_conversations(&mut tx, &conversations).await?;
         let is_ours = store::leases::is_current(&mut tx, self.shard, self.token.0).await?;
         if is_ours {
             let mut progress = changes.progress;
@@ -98,6 +106,9 @@ impl<'a> Turn<'a> {
         let mut undone = false;
         for contact in &fenced_now {
             undone |= self.remove_contact(*contact).await?;
+        }
+        for conversation in &fenced_parts_now {
+            undone |= self.remove_conversation(*conversation).await?;
         }
         if undone {
             engine.expunge(self.shard).await?;
@@ -117,6 +128,20 @@ impl<'a> Turn<'a> {
             return Ok(false);
         }
         self.put_in(vec![Write::RemoveContact(contact)]).await?;
+        engine.refresh(self.tenant).await?;
+        Ok(true)
+    }
+
+    /// Deletes what is visible of a conversation. Answers whether there was anything.
+    pub(crate) async fn remove_conversation(&self, conversation: ConversationId) -> Result<bool, Error> {
+        let engine = &self.indexer.engine;
+        engine.refresh(self.tenant).await?;
+        let messages = engine.conversation(self.tenant, conversation).await?;
+        if messages.is_empty() {
+            return Ok(false);
+        }
+        let removes = messages.into_iter().map(|message| Write::Remove(message, Version::UNKNOWN));
+        self.put_in(removes.collect()).await?;
         engine.refresh(self.tenant).await?;
         Ok(true)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lethe_ids::{ContactId, ErasureId, ScopeId};
+use lethe_ids::{ContactId, ConversationId, ErasureId, ScopeId};
 use lethe_service::TenantTx;
 use sqlx::Row;
 use time::OffsetDateTime;
@@ -42,33 +42,53 @@ pub(crate) async fn fenced(
 ) -> Result<BTreeSet<ContactId>, sqlx::Error> {
     let tenant = tx.tenant();
     let contacts: Vec<Uuid> = contacts.iter().map(|contact| contact.uuid()).collect();
-    let erased: Vec<Uuid> =
-        sqlx::query_scalar("select erased from fences where tenant_id = $1 and erased = any($2)")
-            .bind(tenant.uuid())
-            .bind(contacts)
-            .fetch_all(&mut **tx)
-            .await?;
+    let erased: Vec<Uuid> = sqlx::query_scalar(
+        "select erased from fences where tenant_id = $1 and erased = any($2) and not part",
+    )
+    .bind(tenant.uuid())
+    .bind(contacts)
+    .fetch_all(&mut **tx)
+    .await?;
     Ok(erased.into_iter().map(ContactId::new).collect())
+}
+
+/// Those of `conversations` that are fenced while their contact lives on.
+pub(crate) async fn fenced_conversations(
+    tx: &mut TenantTx,
+    conversations: &BTreeSet<ConversationId>,
+) -> Result<BTreeSet<ConversationId>, sqlx::Error> {
+    let tenant = tx.tenant();
+    let conversations: Vec<Uuid> = conversations.iter().map(|conversation| conversation.uuid()).collect();
+    let fenced: Vec<Uuid> = sqlx::query_scalar(
+        "select asked.id from unnest($2::uuid[]) as asked (id)
+          where exists (select from fences where tenant_id = $1 and part and conversations @> array[asked.id])",
+    )
+    .bind(tenant.uuid())
+    .bind(conversations)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(fenced.into_iter().map(ConversationId::new).collect())
 }
 
 /// Puts the fence up, unless it stands.
 pub(crate) async fn put(
     tx: &mut TenantTx,
-    scope: ScopeId,
-    erasure: ErasureId,
-    contact: ContactId,
+    (scope, erasure, contact): (ScopeId, ErasureId, ContactId),
+    part: Option<&[ConversationId]>,
     at: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant();
     sqlx::query(
-        "insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at)
-         values ($1, $2, $3, $4, $5) on conflict do nothing",
+        "insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at, part, conversations)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
     )
     .bind(tenant.uuid())
     .bind(scope.uuid())
     .bind(erasure.uuid())
     .bind(contact.uuid())
     .bind(at)
+    .bind(part.is_some())
+    .bind(part.unwrap_or_default().iter().map(|conversation| conversation.uuid()).collect::<Vec<_>>())
     .execute(&mut **tx)
     .await?;
     Ok(())

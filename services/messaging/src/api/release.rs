@@ -1,0 +1,21 @@
+//! Release: lets go of what was held. What was fenced meanwhile goes with the next purge.
+
+use lethe_ids::{HoldId, TenantId};
+use lethe_proto::erasure::{ReleaseRequest, ReleaseResponse};
+use lethe_service::id;
+use tonic::Request;
+
+use crate::{error::Error, state::State, store::hold};
+
+pub(super) async fn release(
+    state: &State,
+    request: Request<ReleaseRequest>,
+) -> Result<ReleaseResponse, Error> {
+    let request = request.into_inner();
+    let tenant: TenantId = id("tenant_id", &request.tenant_id)?;
+    let hold: HoldId = id("hold_id", &request.hold_id)?;
+    let mut tx = state.tx(tenant).await?;
+    let being_erased = hold::remove(&mut tx, hold).await?;
+    tx.commit().await?;
+    Ok(ReleaseResponse { being_erased })
+}
