@@ -200,7 +200,7 @@ pub trait Engine: Send + Sync + 'static {
     fn shard(&self, tenant: TenantId) -> u16;
     /// How many shards there are.
     fn shards(&self) -> u16;
-    /// Takes writes of one tenant in their order.
+    /// Takes writes of one tenant in their order. The token is taken note of also where there is nothing to write.
     fn write(
         &self,
         token: FencingToken,

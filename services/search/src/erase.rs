@@ -81,6 +81,7 @@ pub(crate) async fn fence(indexer: &Indexer, scope: &Scope, key: &[u8; 32]) -> R
     tx.commit().await?;
     // The barrier: whoever comes after this turn has seen the fence, whoever came before is visible.
     let turn = indexer.turn(scope.tenant).await?;
+    turn.refuse_older().await?;
     let fence = find(indexer, scope).await?;
     if let Some(census) = &fence.census {
         // A second call with another key could not purge: better said now.

@@ -63,6 +63,13 @@ impl<'a> Turn<'a> {
         outcome.await.unwrap_or_else(|_| Err(EngineError::Failed("a write was dropped".to_owned())))
     }
 
+    /// From here on the engine refuses what an earlier holder of the shard, which slept, may still want to write. It has
+    /// heard of this turn's lease only if something was written under it.
+    pub(crate) async fn refuse_older(&self) -> Result<(), Error> {
+        self.put_in(Vec::new()).await?;
+        Ok(())
+    }
+
     /// Check, write, check again, undo. When it returns, all is visible and the progress is committed.
     pub(crate) async fn write(&self, changes: Changes) -> Result<Written, Error> {
         let (db, engine) = (&self.indexer.db, &self.indexer.engine);

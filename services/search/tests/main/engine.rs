@@ -152,7 +152,10 @@ async fn a_lost_lease_writes_no_more() {
     engine.write(FencingToken(7), tenant, write.clone()).await.unwrap();
     let late = engine.write(FencingToken(6), tenant, write.clone()).await;
     assert!(matches!(late, Err(EngineError::Fenced)));
-    engine.write(FencingToken(7), tenant, write).await.unwrap();
+    engine.write(FencingToken(7), tenant, write.clone()).await.unwrap();
+    engine.write(FencingToken(8), tenant, Vec::new()).await.unwrap();
+    let late = engine.write(FencingToken(7), tenant, write).await;
+    assert!(matches!(late, Err(EngineError::Fenced)), "nothing was written under the new lease yet");
 }
 
 #[tokio::test]
