@@ -1,14 +1,20 @@
 //! The claims that several systems share, each proven once.
 
+mod id_01;
 mod id_02;
+mod id_07;
 mod id_08;
+mod id_13;
 mod ms_01;
 mod ms_12;
 mod ms_19;
 mod pl_04;
 
+pub(super) use id_01::id_01_a_tenant_has_teams_and_members_with_photos;
 pub(super) use id_02::id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded;
+pub(super) use id_07::id_07_rights_are_separate_and_only_by_explicit_grant;
 pub(super) use id_08::id_08_sessions_expire_are_listed_and_revoked_at_once;
+pub(super) use id_13::id_13_a_member_who_left_is_erased_and_his_conversations_stay;
 pub(super) use ms_01::ms_01_every_field_of_a_contact_can_be_rectified;
 pub(super) use ms_12::ms_12_stop_opts_out_on_any_channel_and_start_opts_in;
 pub(super) use ms_19::ms_19_a_restricted_contact_is_kept_but_not_used;

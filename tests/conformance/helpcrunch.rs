@@ -8,6 +8,16 @@ async fn id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded() {
 }
 
 #[tokio::test]
+async fn id_07_rights_are_separate_and_only_by_explicit_grant() {
+    claims::id_07_rights_are_separate_and_only_by_explicit_grant().await;
+}
+
+#[tokio::test]
+async fn id_13_a_member_who_left_is_erased_and_his_conversations_stay() {
+    claims::id_13_a_member_who_left_is_erased_and_his_conversations_stay().await;
+}
+
+#[tokio::test]
 async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_in() {
     claims::ms_12_stop_opts_out_on_any_channel_and_start_opts_in().await;
 }

@@ -3,6 +3,16 @@
 use super::claims;
 
 #[tokio::test]
+async fn id_01_a_tenant_has_teams_and_members_with_photos() {
+    claims::id_01_a_tenant_has_teams_and_members_with_photos().await;
+}
+
+#[tokio::test]
+async fn id_07_rights_are_separate_and_only_by_explicit_grant() {
+    claims::id_07_rights_are_separate_and_only_by_explicit_grant().await;
+}
+
+#[tokio::test]
 async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_in() {
     claims::ms_12_stop_opts_out_on_any_channel_and_start_opts_in().await;
 }

@@ -3,6 +3,11 @@
 use super::claims;
 
 #[tokio::test]
+async fn id_01_a_tenant_has_teams_and_members_with_photos() {
+    claims::id_01_a_tenant_has_teams_and_members_with_photos().await;
+}
+
+#[tokio::test]
 async fn id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded() {
     claims::id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded().await;
 }

@@ -99,8 +99,10 @@ impl Api {
 
     /// PUT of a picture, or whatever it calls one.
     pub async fn put_bytes(&self, path: &str, media_type: &str, content: &[u8]) -> Answer {
-        let request = self.http.put(format!("{}{path}", self.url)).header("content-type", media_type);
-        self.answer(request.body(content.to_vec())).await
+        let headers = [("content-type", media_type)];
+        let (status, headers, body) =
+            self.exchange(Method::PUT, path, &headers, Some(content.to_vec())).await;
+        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
     }
 
     /// GET of a picture: its media type, its entity tag and its bytes.
@@ -129,23 +131,33 @@ impl Api {
         headers: &[(&str, &str)],
         body: Option<Value>,
     ) -> Answer {
+        let json = [("content-type", "application/json")];
+        let headers: Vec<_> = headers.iter().chain(json.iter().filter(|_| body.is_some())).copied().collect();
+        let body = body.map(|body| body.to_string().into_bytes());
+        let (status, headers, body) = self.exchange(method, path, &headers, body).await;
+        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
+    }
+
+    /// Any request, in bytes of any kind.
+    pub async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> (StatusCode, HeaderMap, Vec<u8>) {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        self.answer(request).await
-    }
-
-    async fn answer(&self, mut request: reqwest::RequestBuilder) -> Answer {
-        if !self.token.is_empty() {
-            request = request.bearer_auth(&self.token);
+            request = request.body(body);
         }
         let answer = request.send().await.expect("the gateway answers");
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = answer.bytes().await.expect("a whole body");
-        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
+        (status, headers, answer.bytes().await.expect("a whole body").to_vec())
     }
 }

@@ -258,6 +258,7 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
     one.owner.put_bytes(&format!("/v1/contacts/{}/picture", talk.contact), "image/png", PNG).await.ok();
     let me = one.owner.get("/v1/self").await.ok();
     let sessions = one.owner.get("/v1/sessions").await.ok();
+    let team = one.owner.create("/v1/teams", "t-1", json!({"name": "Support"})).await.ok();
     let ids = BTreeMap::from([
         ("contact_id", talk.contact.clone()),
         ("conversation_id", talk.conversation.clone()),
@@ -267,6 +268,7 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
         ("session_id", sessions["sessions"][0]["session_id"].as_str().expect("an id").to_owned()),
         ("role", "agent".to_owned()),
         ("label_id", label["label_id"].as_str().expect("an id").to_owned()),
+        ("team_id", team["team_id"].as_str().expect("an id").to_owned()),
     ]);
     let document = Api::anonymous(&platform.run.url).get("/openapi.json").await.ok();
     let mut tried = 0;

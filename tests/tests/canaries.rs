@@ -6,8 +6,9 @@
 use std::{fs, time::Duration};
 
 use lethe::demo::{Leftovers, search_leftovers, subjects};
-use lethe_ids::SubjectId;
+use lethe_ids::{MemberId, SubjectId};
 use lethe_tests::{Platform, Tenant, alone, erase, platform, within};
+use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
@@ -92,6 +93,30 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
     Person { contact, tokens, subjects }
 }
 
+/// A member with a canary in name, address, phone and photo: the id, and who he is.
+async fn write_member(platform: &Platform, tenant: &Tenant) -> (String, Vec<(&'static str, String)>) {
+    let (name, mail, photo) =
+        (canary(platform, SCRIPTS[1].1), canary(platform, SCRIPTS[0].1), canary(platform, SCRIPTS[0].1));
+    let digits = u64::from_str_radix(&platform.nonce()[..7], 16).expect("hex") % 100_000_000;
+    let (email, phone) = (format!("{mail}@example.org"), format!("+4930{digits:08}"));
+    let new = json!({"name": name, "email": email, "phone": phone});
+    let made = tenant.owner.create("/v1/members", &platform.nonce(), new).await.ok();
+    let member = made["member"]["member_id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/members/{member}/photo");
+    let png = [b"\x89PNG\r\n\x1a\n", photo.as_bytes()].concat();
+    let (status, ..) =
+        tenant.owner.exchange(Method::PUT, &path, &[("content-type", "image/png")], Some(png)).await;
+    assert_eq!(status, 204);
+    // A log-in that fails leaves a record of where it came from.
+    let wrong = json!({"tenant": tenant.slug, "email": email, "password": "a wrong password"});
+    assert_eq!(
+        lethe_tests::Api::anonymous(&platform.run.url).post("/v1/sessions", wrong).await.problem().0,
+        401
+    );
+    let tokens = [("name", name), ("e-mail address", email), ("phone", phone), ("photo", photo)];
+    (member, tokens.into())
+}
+
 async fn look(platform: &Platform, person: &Person) -> Leftovers {
     let looked =
         search_leftovers(&platform.folder, &platform.run, &person.tokens, &person.subjects, |_| {}).await;
@@ -161,4 +186,31 @@ async fn an_erased_persons_canaries_are_nowhere_and_nothing_undated_opens() {
         "an old wrapper outside the keystore went unseen: {found}"
     );
     drop(planted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_members_canaries_are_nowhere_and_nothing_undated_opens() {
+    let _alone = alone().await;
+    let platform = platform();
+    let tenant = platform.tenant().await;
+    let (member, tokens) = write_member(platform, &tenant).await;
+    let id: MemberId = member.parse().expect("an id");
+    let url = format!("{}/identity", platform.run.admin_url);
+    let mut database = PgConnection::connect(&url).await.expect("identity's database");
+    let subject = sqlx::query_scalar("select subject_id::uuid from members where member_id = $1");
+    let subject = subject.bind(id.uuid()).fetch_one(&mut database).await.expect("a subject");
+    let person = Person { contact: String::new(), tokens, subjects: vec![SubjectId::new(subject)] };
+
+    let before = look(platform, &person).await;
+    assert!(before.stores.is_empty(), "plaintext of a member is stored:\n{before}");
+    assert!(before.undated >= 3, "profile, photo and log-in record open before the erasure: {before}");
+
+    let path = format!("/v1/members/{member}");
+    tenant.owner.send(Method::POST, &format!("{path}/deactivate"), &[], None).await.ok();
+    let all = json!({"mode": "all", "confirmation": member});
+    let erased = tenant.owner.post(&format!("{path}/erase"), all).await.ok();
+    assert!(erased["erased_at"].is_string(), "{erased}");
+    let after = look(platform, &person).await;
+    assert!(after.is_clean(), "{after}");
+    assert!(after.dated + after.closed > 0, "the sealed values that linger in old pages are seen: {after}");
 }

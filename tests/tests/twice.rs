@@ -84,6 +84,23 @@ impl Twice<'_> {
         first.body
     }
 
+    /// Sets a photo twice: what is sent is no JSON.
+    async fn photo(&mut self, path: &str) {
+        let png = b"\x89PNG\r\n\x1a\nphoto";
+        let mut counts = Vec::new();
+        for _ in 0..2 {
+            let headers = [("content-type", "image/png")];
+            let (status, ..) =
+                self.tenant.owner.exchange(Method::PUT, path, &headers, Some(png.to_vec())).await;
+            assert_eq!(status, 204, "SetPhoto");
+            counts.push(self.rows().await);
+        }
+        if counts[0] != counts[1] || self.table["SetPhoto"] != "same" {
+            self.wrong.push("SetPhoto: tables have grown".to_owned());
+        }
+        self.left.remove("SetPhoto");
+    }
+
     /// How many rows the tenant has in each table.
     async fn rows(&self) -> BTreeMap<String, i64> {
         let tenant: TenantId = self.tenant.id.parse().expect("an id");
@@ -139,6 +156,7 @@ async fn every_rpc_with_a_route_bears_its_input_twice() {
     labels(&mut twice).await;
     conversations(&mut twice, &contact).await;
     members(&mut twice).await;
+    teams(&mut twice).await;
     erasures(&mut twice, &contact).await;
     sessions(&mut twice).await;
     assert!(twice.wrong.is_empty(), "{}", twice.wrong.join("\n"));
@@ -221,11 +239,37 @@ async fn members(twice: &mut Twice<'_>) {
     twice.call(("RevokeRole", Method::DELETE, &role, &[], None)).await;
     twice.call(("GetMember", Method::GET, &path, &[], None)).await;
     twice.call(("DeactivateMember", Method::POST, &format!("{path}/deactivate"), &[], None)).await;
+    let all = json!({"mode": "all", "confirmation": member});
+    twice.call(("EraseMember", Method::POST, &format!("{path}/erase"), &[], Some(all))).await;
+    twice.call(("GetMemberErasure", Method::GET, &format!("{path}/erasure"), &[], None)).await;
     twice.call(("ListMembers", Method::GET, "/v1/members", &[], None)).await;
     let tenant = twice.call(("GetTenant", Method::GET, "/v1/tenant", &[], None)).await;
     let version = format!("\"{}\"", tenant["version"]);
     let name = json!({"name": "Acme Limited"});
-    twice.call(("UpdateTenant", Method::PATCH, "/v1/tenant", &[("if-match", &version)], Some(name))).await;
+    let changed = ("UpdateTenant", Method::PATCH, "/v1/tenant", &[("if-match", &*version)][..], Some(name));
+    let version = format!("\"{}\"", twice.call(changed).await["version"]);
+    let plan = json!({"plan": "business"});
+    twice.call(("SetPlan", Method::PUT, "/v1/tenant/plan", &[("if-match", &version)], Some(plan))).await;
+}
+
+async fn teams(twice: &mut Twice<'_>) {
+    let support = json!({"name": "Support"});
+    let made = twice.call(("CreateTeam", Method::POST, "/v1/teams", &KEY, Some(support))).await;
+    let path = format!("/v1/teams/{}", text(&made, "team_id"));
+    let orders = json!({"name": "Orders"});
+    twice.call(("UpdateTeam", Method::PATCH, &path, &FIRST, Some(orders))).await;
+    let me = text(&twice.tenant.owner.get("/v1/self").await.ok(), "member_id");
+    let member = format!("{path}/members/{me}");
+    twice.call(("AddTeamMember", Method::PUT, &member, &[], None)).await;
+    twice.call(("GetTeam", Method::GET, &path, &[], None)).await;
+    twice.call(("ListTeams", Method::GET, "/v1/teams", &[], None)).await;
+    twice.call(("RemoveTeamMember", Method::DELETE, &member, &[], None)).await;
+    twice.call(("DeleteTeam", Method::DELETE, &path, &[], None)).await;
+
+    let photo = format!("/v1/members/{me}/photo");
+    twice.photo(&photo).await;
+    twice.call(("GetPhoto", Method::GET, &photo, &[], None)).await;
+    twice.call(("DeletePhoto", Method::DELETE, &photo, &[], None)).await;
 }
 
 async fn erasures(twice: &mut Twice<'_>, contact: &str) {

@@ -58,6 +58,8 @@ ids! {
     TenantId "ten";
     /// A member of a tenant.
     MemberId "mem";
+    /// A team: a group of members.
+    TeamId "tem";
     /// A member's session.
     SessionId "ses";
     /// An API key: a program of the tenant's that signs its requests.

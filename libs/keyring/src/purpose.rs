@@ -47,6 +47,8 @@ purposes! {
     Credential = 12,
     /// A contact's picture.
     ContactPicture = 13,
+    /// A member's photo.
+    MemberPhoto = 14,
 }
 
 impl Purpose {

@@ -14,14 +14,17 @@ mod erasures;
 mod health;
 mod labels;
 mod log_in_records;
+mod member_erasure;
 mod members;
 mod messages;
 mod opt_out;
 mod page;
+mod photo;
 mod restriction;
 mod roles;
 mod search;
 mod sessions;
+mod teams;
 mod tenant;
 
 use axum::{Router, extract::FromRequestParts, middleware::from_fn_with_state};
@@ -50,10 +53,17 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(account::change_password))
         .routes(routes!(log_in_records::list_log_in_records))
         .routes(routes!(tenant::get_tenant, tenant::update_tenant))
+        .routes(routes!(tenant::set_plan))
         .routes(routes!(members::list_members, members::create_member))
         .routes(routes!(members::get_member, members::update_member))
         .routes(routes!(members::deactivate_member))
         .routes(routes!(roles::grant_role, roles::revoke_role))
+        .routes(routes!(member_erasure::erase_member))
+        .routes(routes!(member_erasure::get_member_erasure))
+        .routes(routes!(photo::set_photo, photo::get_photo, photo::delete_photo))
+        .routes(routes!(teams::list_teams, teams::create_team))
+        .routes(routes!(teams::get_team, teams::update_team, teams::delete_team))
+        .routes(routes!(teams::add_team_member, teams::remove_team_member))
         .routes(routes!(audit_events::list_audit_events))
         .routes(routes!(contacts::create_contact, contacts::list_contacts))
         .routes(routes!(contacts::get_contact, contacts::update_contact))

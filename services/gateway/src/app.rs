@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use lethe_ambient::{Clock, Entropy, Tasks};
 use lethe_proto::{
-    identity::identity_service_client::IdentityServiceClient,
+    identity::{
+        identity_service_client::IdentityServiceClient, person_service_client::PersonServiceClient,
+        team_service_client::TeamServiceClient,
+    },
     messaging::{
         contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
         label_service_client::LabelServiceClient, message_service_client::MessageServiceClient,
@@ -134,6 +137,13 @@ impl App {
 impl Acting {
     pub(crate) fn identity(&self) -> IdentityServiceClient<PeerChannel> {
         self.app.identity(&self.context)
+    }
+    pub(crate) fn teams(&self) -> TeamServiceClient<PeerChannel> {
+        TeamServiceClient::new(self.app.peer("identity", &self.context))
+    }
+    pub(crate) fn persons(&self) -> PersonServiceClient<PeerChannel> {
+        PersonServiceClient::new(self.app.peer("identity", &self.context))
+            .max_decoding_message_size(LARGEST_ANSWER)
     }
     pub(crate) fn retention(&self) -> RetentionServiceClient<PeerChannel> {
         self.app.retention(&self.context)

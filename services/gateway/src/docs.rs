@@ -44,11 +44,12 @@ while the first is at work, 422 with another body).
 
 **Tracing.** `traceparent` is taken over from the request; every answer has an `x-request-id` of ours, by which an operator finds it.";
 
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 13] = [
     ("sessions", "Log in and out, see and end sessions."),
     ("account", "The member who asks."),
     ("tenant", "The tenant that the member belongs to."),
     ("members", "The tenant's people and their roles."),
+    ("teams", "Groups of members."),
     ("audit", "Who did what, when."),
     ("contacts", "The tenant's customers: the data subjects."),
     ("labels", "The tenant's catalogue of them; contacts and conversations carry their ids."),
@@ -70,7 +71,7 @@ const PROBLEMS: [(&str, u16, &str); 17] = [
     ("Gone", 410, "What the idempotency key once created has been erased."),
     ("PreconditionFailed", 412, "Somebody was faster: read again."),
     ("ContentTooLarge", 413, "The body is longer than allowed."),
-    ("UnsupportedMediaType", 415, "The body must be application/json in UTF-8."),
+    ("UnsupportedMediaType", 415, "The body is of another media type than the route reads."),
     ("UnprocessableContent", 422, "A field is unknown, missing, of a wrong type or value; `field` names it."),
     ("PreconditionRequired", 428, "`If-Match` is missing."),
     ("TooManyRequests", 429, "Too many requests; see `Retry-After`."),

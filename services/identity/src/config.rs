@@ -27,6 +27,8 @@ pub struct Config {
     pub passwords: PasswordConfig,
     /// How often a log-in may fail.
     pub log_in: LogInConfig,
+    /// How many teams there may be.
+    pub teams: TeamConfig,
     /// How revocations travel.
     pub revocations: RevocationConfig,
     /// What is deleted when.
@@ -86,6 +88,16 @@ pub struct LogInConfig {
     pub per_address: u32,
     /// Milliseconds.
     pub failure_floor_ms: u64,
+}
+
+/// `identity.teams`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeamConfig {
+    /// Of one tenant.
+    pub most: u32,
+    /// Of one team.
+    pub most_members: u32,
 }
 
 /// `identity.revocations`.

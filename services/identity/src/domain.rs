@@ -3,8 +3,11 @@
 pub mod audit;
 pub mod client;
 pub mod member;
+pub mod member_erasure;
 pub mod password;
+pub mod photo;
 pub mod session;
+pub mod team;
 pub mod tenant;
 
 /// A field of a request that does not fit. Never quotes it.

@@ -10,7 +10,10 @@ use lethe_keyring::{AddressKind, KeyError, Purpose, Sealer};
 use crate::{
     Error,
     api::Identity,
-    domain::member::{Profile, Roles},
+    domain::{
+        member::{Profile, Roles},
+        member_erasure::Mode,
+    },
     store::{self, member::MemberRow},
 };
 
@@ -70,6 +73,7 @@ impl Identity {
             version: 1,
             void_before_ms: 0,
             created_at: self.0.clock.now(),
+            erased: None,
         };
         match self.index(tenant, row, profile, email.expose()).await {
             Ok(row) => Ok(row),
@@ -165,7 +169,8 @@ impl Identity {
         let mut tx = self.0.db.tenant(tenant).await?;
         let rows = store::member::by_subjects(&mut tx, &[subject]).await?;
         drop(tx);
-        let Some(row) = rows.first() else { return Ok(None) };
+        let row = rows.first().filter(|row| row.erased != Some(Mode::All));
+        let Some(row) = row else { return Ok(None) };
         let email = self.profile(tenant, row).await?.normalised_email();
         Ok(Some(vec![(AddressKind::Email, email.expose().to_owned())]))
     }

@@ -53,6 +53,15 @@ pub enum Error {
     /// The member was deactivated.
     #[error("the member is inactive")]
     MemberInactive,
+    /// The member was not deactivated.
+    #[error("the member is active")]
+    MemberActive,
+    /// The member was erased.
+    #[error("the member was erased")]
+    MemberErased,
+    /// Something that was erased was read again.
+    #[error("something is still there")]
+    StillThere,
     /// `if_version` is missing.
     #[error("no version given")]
     VersionRequired,
@@ -65,6 +74,12 @@ pub enum Error {
     /// Another member of the tenant has the address.
     #[error("the address is taken")]
     EmailTaken,
+    /// Another team of the tenant has the name.
+    #[error("the name is taken")]
+    TeamNameTaken,
+    /// There are as many as there may be: "teams", ...
+    #[error("there are as many {0} as there may be")]
+    TooMany(&'static str),
     /// The idempotency key was used with another body.
     #[error("the key was used with another body")]
     KeyReused,
@@ -125,6 +140,9 @@ impl From<Error> for Failure {
             Error::OwnerRequired => Self::permission("OWNER_REQUIRED", "only an owner may do that"),
             Error::LastOwner => Self::precondition("LAST_OWNER", "a tenant keeps one active owner"),
             Error::MemberInactive => Self::precondition("MEMBER_INACTIVE", "the member was deactivated"),
+            Error::MemberActive => Self::precondition("MEMBER_ACTIVE", "deactivate the member first"),
+            Error::MemberErased => Self::precondition("MEMBER_ERASED", "the member was erased"),
+            Error::StillThere => Self::internal("an erasure's rows or secrets are still there"),
             Error::VersionRequired => {
                 Self::precondition("VERSION_REQUIRED", "say which version is changed").at("if_version")
             }
@@ -133,6 +151,12 @@ impl From<Error> for Failure {
             }
             Error::SlugTaken => Self::conflict("SLUG_TAKEN", "there is a tenant of this slug").at("slug"),
             Error::EmailTaken => Self::conflict("EMAIL_TAKEN", "another member has this address").at("email"),
+            Error::TeamNameTaken => {
+                Self::conflict("TEAM_NAME_TAKEN", "another team has this name").at("name")
+            }
+            Error::TooMany(what) => {
+                Self::precondition("TOO_MANY", format!("there are as many {what} as there may be"))
+            }
             Error::KeyReused => Self {
                 reason: "IDEMPOTENCY_KEY_REUSED".into(),
                 ..Self::invalid("idempotency.key", "was used with another request")

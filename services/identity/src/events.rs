@@ -106,5 +106,6 @@ fn read(notification: &Notification) -> Option<AuditEvent> {
         action: event.action,
         target: Target { kind: event.target_kind, id: event.target_id, contact },
         request_id: event.request_id,
+        detail: String::new(),
     })
 }

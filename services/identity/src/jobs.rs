@@ -1,3 +1,5 @@
 //! What identity does by itself.
 
+pub mod destroy_retired_units;
+pub mod finish_member_erasures;
 pub mod sweep_expired;

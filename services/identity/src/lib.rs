@@ -9,6 +9,7 @@ mod config;
 pub mod domain;
 mod enrol;
 mod erase;
+mod erase_member;
 mod error;
 pub mod events;
 pub mod jobs;
@@ -18,6 +19,7 @@ mod session_clock;
 pub mod store;
 mod throttle;
 mod verify;
+mod verify_member;
 
 use std::sync::Arc;
 
@@ -25,7 +27,10 @@ use lethe_keyring::{Keyring, SecretId};
 use lethe_outbox::{Bus, consumer, kind, operation};
 use lethe_proto::{
     erasure::participant_service_server::ParticipantServiceServer,
-    identity::identity_service_server::IdentityServiceServer,
+    identity::{
+        identity_service_server::IdentityServiceServer, person_service_server::PersonServiceServer,
+        team_service_server::TeamServiceServer,
+    },
 };
 use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Job, Migration, Parts};
 use tonic::service::Routes;
@@ -54,11 +59,15 @@ const AUDITED: [&str; 3] =
 
 /// The schema of the service's own database.
 pub fn migrations() -> Vec<Migration> {
-    let own =
-        Migration { version: 100, name: "identity", sql: include_str!("../migrations/0100_identity.sql") };
-    let api_keys =
-        Migration { version: 110, name: "api_keys", sql: include_str!("../migrations/0110_api_keys.sql") };
-    [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain([own, api_keys]).collect()
+    let own = [
+        (100, "identity", include_str!("../migrations/0100_identity.sql")),
+        (110, "api_keys", include_str!("../migrations/0110_api_keys.sql")),
+        (120, "teams_and_photos", include_str!("../migrations/0120_teams_and_photos.sql")),
+        (121, "audit_detail", include_str!("../migrations/0121_audit_detail.sql")),
+        (122, "member_erasures", include_str!("../migrations/0122_member_erasures.sql")),
+    ];
+    let own = own.map(|(version, name, sql)| Migration { version, name, sql });
+    [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain(own).collect()
 }
 
 /// Puts the service together.
@@ -81,6 +90,8 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
     let mut jobs = consumer(&bus, events::AUDIT_CONSUMER, &AUDITED, audit, config);
     jobs.push(Job::new("identity.poll_revocations", identity.0.hub.clone().run(env.tasks.clone())));
     jobs.push(jobs::sweep_expired::job(identity));
+    jobs.push(jobs::destroy_retired_units::job(identity));
+    jobs.push(jobs::finish_member_erasures::job(identity));
     let asked = identity.clone();
     jobs.push(keyring.settle_job(&env.tasks, move |tenant, subject| {
         let identity = asked.clone();
@@ -101,6 +112,8 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
         name: NAME,
         probes: vec![db.probe("postgres"), keyring.probe(), env.nats.probe()],
         grpc: Routes::new(IdentityServiceServer::new(identity.clone()))
+            .add_service(TeamServiceServer::new(identity.clone()))
+            .add_service(PersonServiceServer::new(identity.clone()))
             .add_service(ParticipantServiceServer::new(identity.clone()))
             .add_service(operation(&bus)),
         jobs,

@@ -8,8 +8,11 @@ pub mod fence;
 pub mod idempotency;
 pub mod log_in_record;
 pub mod member;
+pub mod member_erasure;
+pub mod photo;
 pub mod revocation;
 pub mod session;
+pub mod team;
 pub mod tenant;
 
 use lethe_service::PageKey;

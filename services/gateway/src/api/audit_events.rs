@@ -36,6 +36,9 @@ pub(crate) struct AuditEvent {
     #[schema(example = "msg_01998f2ac3e47b0f8a5d2f60b1c9e7aa")]
     target_id: Option<String>,
     request_id: Option<String>,
+    /// A code that the action leaves open, as the role that was granted.
+    #[schema(example = "auditor")]
+    detail: Option<String>,
 }
 
 impl From<proto::AuditEvent> for AuditEvent {
@@ -50,6 +53,7 @@ impl From<proto::AuditEvent> for AuditEvent {
             target_kind: present(event.target_kind),
             target_id: present(event.target_id),
             request_id: present(event.request_id),
+            detail: present(event.detail),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Members: the people of a tenant.
 
 use lethe_access::Revoked;
-use lethe_ids::MemberId;
+use lethe_ids::{MemberId, TeamId};
 use lethe_proto::{
     access,
     identity::{
@@ -10,12 +10,12 @@ use lethe_proto::{
     },
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::page::Page;
+use super::member_erasure::MemberErasureMode;
 use crate::{
     body::{Json, NoBody, Reply},
-    json::{Change, Text, instant, present, wire_enum},
+    json::{Change, PageLimit, Text, instant, present, wire_enum},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
     problem::Problem,
@@ -58,6 +58,9 @@ pub(crate) struct Member {
     version: u64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Option<String>,
+    /// How much of him is gone; `null`: nothing. After `all`, name and e-mail address are empty.
+    #[schema(value_type = Option<MemberErasureMode>)]
+    erased: Option<&'static str>,
 }
 
 impl From<proto::Member> for Member {
@@ -71,6 +74,7 @@ impl From<proto::Member> for Member {
             active: member.active,
             version: member.version,
             created_at: instant(member.created_at),
+            erased: (member.erased != 0).then(|| MemberErasureMode::word(member.erased)),
         }
     }
 }
@@ -139,6 +143,23 @@ pub(crate) async fn create_member(
     Ok(Reply::created(body, location).with_version(version))
 }
 
+/// Which members.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WhichMembers {
+    /// Those of this team.
+    #[param(value_type = Option<String>)]
+    team_id: Option<TeamId>,
+    /// How many at most.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    limit: PageLimit,
+    /// `next` of the page before; absent for the first page.
+    #[param(value_type = Option<String>)]
+    after: Option<Text>,
+}
+
 /// A page of members.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MemberPage {
@@ -148,15 +169,17 @@ pub(crate) struct MemberPage {
 }
 
 /// Lists the members.
-#[utoipa::path(get, path = "/v1/members", tag = "members", params(Page),
+#[utoipa::path(get, path = "/v1/members", tag = "members", params(WhichMembers),
     responses((status = 200, body = MemberPage)),
     extensions(("x-lethe-rpc" = json!("ListMembers"))))]
 pub(crate) async fn list_members(
     acting: Acting,
-    Query(page): Query<Page>,
+    Query(query): Query<WhichMembers>,
 ) -> Result<Reply<MemberPage>, Problem> {
-    let list = acting.list("ListMembers", "");
-    let request = ListMembersRequest { page: list.page(page.limit, page.after())? };
+    let team_id = query.team_id.map(|team| team.to_string()).unwrap_or_default();
+    let list = acting.list("ListMembers", &team_id);
+    let page = list.page(query.limit, query.after.as_ref().map(|after| after.0.as_str()))?;
+    let request = ListMembersRequest { page, team_id: team_id.clone() };
     let answer = acting.identity().list_members(request).await?.into_inner();
     let next = list.next(&answer.next);
     Ok(Reply::ok(MemberPage { members: answer.members.into_iter().map(Member::from).collect(), next }))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lethe_proto::identity::{self as proto, GetTenantRequest, UpdateTenantRequest};
+use lethe_proto::identity::{self as proto, GetTenantRequest, SetPlanRequest, UpdateTenantRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -93,4 +93,27 @@ pub(crate) async fn update_tenant(
         if_version,
     };
     Ok(Tenant::reply(acting.identity().update_tenant(request).await?.into_inner()))
+}
+
+/// The plan.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"plan": "business"}))]
+pub(crate) struct NewPlan {
+    /// A code of the operator's price list.
+    #[schema(value_type = String, min_length = 1, max_length = 64, pattern = "^[a-z0-9_-]+$")]
+    plan: Text,
+}
+
+/// Sets the tenant's plan: with the permission for billing alone.
+#[utoipa::path(put, path = "/v1/tenant/plan", tag = "tenant", params(IfMatch),
+    responses((status = 200, body = Tenant)),
+    extensions(("x-lethe-rpc" = json!("SetPlan"))))]
+pub(crate) async fn set_plan(
+    acting: Acting,
+    IfMatch(if_version): IfMatch,
+    Json(body): Json<NewPlan>,
+) -> Result<Reply<Tenant>, Problem> {
+    let request = SetPlanRequest { plan: body.plan.0, if_version };
+    Ok(Tenant::reply(acting.identity().set_plan(request).await?.into_inner()))
 }

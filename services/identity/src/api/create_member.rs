@@ -81,7 +81,8 @@ pub(super) async fn handle(
     }
 }
 
-fn key(idempotency: Option<Idempotency>) -> Result<Option<String>, Error> {
+/// The key of a request that creates, if it has one.
+pub(super) fn key(idempotency: Option<Idempotency>) -> Result<Option<String>, Error> {
     let Some(Idempotency { key }) = idempotency.filter(|given| !given.key.is_empty()) else {
         return Ok(None);
     };

@@ -43,6 +43,7 @@ pub(super) async fn handle(
             target_kind: event.target.kind,
             target_id: event.target.id,
             request_id: event.request_id,
+            detail: event.detail,
         })
         .collect();
     Ok(ListAuditEventsResponse { events, next })

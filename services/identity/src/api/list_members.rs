@@ -1,12 +1,17 @@
 //! `ListMembers`: the tenant's members by age. One trip to the keystore for all profiles that are not in memory.
 
+use lethe_ids::TeamId;
 use lethe_keyring::KeyError;
 use lethe_proto::identity::{ListMembersRequest, ListMembersResponse};
-use lethe_service::{Limit, PageKey, page};
+use lethe_service::{Limit, PageKey, id, page};
 use tonic::Request;
 
 use super::{Call, Identity};
-use crate::{Error, enrol, store};
+use crate::{
+    Error,
+    domain::{member::Profile, member_erasure::Mode},
+    enrol, store,
+};
 
 pub(super) async fn handle(
     identity: &Identity,
@@ -15,8 +20,12 @@ pub(super) async fn handle(
     let call = Call::of(&request)?;
     let asked = request.get_ref();
     let (limit, after) = (Limit::of(asked.page.as_ref())?, PageKey::of(asked.page.as_ref())?);
+    let team: Option<TeamId> = match asked.team_id.as_str() {
+        "" => None,
+        team => Some(id("team_id", team)?),
+    };
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    let mut rows = store::member::list(&mut tx, after, limit).await?;
+    let mut rows = store::member::list(&mut tx, team, after, limit).await?;
     drop(tx);
     let next = page::next(&mut rows, limit, |row| PageKey { at: row.created_at, id: row.id.uuid() });
 
@@ -24,6 +33,10 @@ pub(super) async fn handle(
     let sealers = identity.0.keyring.sealers(call.tenant(), &wanted).await;
     let mut members = Vec::with_capacity(rows.len());
     for (row, sealer) in rows.iter().zip(sealers) {
+        if row.erased == Some(Mode::All) {
+            members.push(super::member(row, &Profile::erased()));
+            continue;
+        }
         match sealer {
             Ok(sealer) => members.push(super::member(row, &enrol::open_profile(&sealer, row)?)),
             // Erased since the rows were read.

@@ -112,7 +112,7 @@ async fn open(
     for ended in store::session::delete_excess(&mut tx, row.id, identity.0.config.sessions.most).await? {
         identity.revoke(&mut tx, &mut told, Revoked::Session(ended), clock.millis()).await?;
     }
-    store::log_in_record::insert(&mut tx, &record(identity, &sealer, row, client, true)).await?;
+    store::log_in_record::insert(&mut tx, &record(identity, &sealer, row, client, true), row.unit).await?;
     let done = Done { action: "LogIn", target_kind: "session", target_id: id.to_string(), request_id };
     identity.record(&mut tx, Actor::Member(row.id), done).await?;
     tx.commit().await?;
@@ -145,7 +145,7 @@ async fn note_failure(
 ) -> Result<(), Error> {
     let sealer = identity.0.keyring.sealer(tenant, row.subject, row.unit).await?;
     let mut tx = identity.0.db.tenant(tenant).await?;
-    store::log_in_record::insert(&mut tx, &record(identity, &sealer, row, client, false)).await?;
+    store::log_in_record::insert(&mut tx, &record(identity, &sealer, row, client, false), row.unit).await?;
     let done =
         Done { action: "LogInFailed", target_kind: "member", target_id: row.id.to_string(), request_id };
     identity.record(&mut tx, Actor::Service(crate::NAME.to_owned()), done).await?;

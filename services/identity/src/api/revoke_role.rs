@@ -7,7 +7,11 @@ use lethe_service::id;
 use tonic::Request;
 
 use super::{Call, Done, Identity, Told};
-use crate::{Error, domain::member::role, store};
+use crate::{
+    Error,
+    domain::member::{role, word},
+    store,
+};
 
 pub(super) async fn handle(
     identity: &Identity,
@@ -40,7 +44,7 @@ pub(super) async fn handle(
             target_id: row.id.to_string(),
             request_id: &call.request_id,
         };
-        identity.record(&mut tx, call.actor(), done).await?;
+        identity.record_detail(&mut tx, call.actor(), done, &word(role)).await?;
         tx.commit().await?;
         identity.tell(told);
     }

@@ -28,6 +28,9 @@ pub(super) async fn handle(
     let mut row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
     drop(tx);
     super::may_touch(&call, &row)?;
+    if row.erased.is_some() {
+        return Err(Error::MemberErased);
+    }
     if row.version != version {
         return Err(Error::VersionMismatch);
     }

@@ -77,6 +77,8 @@ pub struct AuditEvent {
     pub target: Target,
     /// In which request.
     pub request_id: String,
+    /// A code that the action's name leaves open, as the role that was granted; may be empty.
+    pub detail: String,
 }
 
 /// The salts of one leaf.
@@ -111,21 +113,22 @@ impl AuditEvent {
     pub fn leaf_hash(&self, salt: &[u8; 32], about: &[u8; 32]) -> [u8; 32] {
         let micros = (self.at.unix_timestamp_nanos() / 1_000).to_be_bytes();
         let actor = self.actor.id();
-        let done = commit(
-            b"lethe audit done v1",
-            salt,
-            &[
-                self.id.uuid().as_bytes(),
-                &micros,
-                self.service.as_bytes(),
-                self.actor.kind().as_bytes(),
-                actor.as_bytes(),
-                self.action.as_bytes(),
-                self.target.kind.as_bytes(),
-                self.request_id.as_bytes(),
-            ],
-        );
-        leaf_hash(&done, about)
+        let id = self.id.uuid();
+        let mut parts = vec![
+            id.as_bytes().as_slice(),
+            &micros,
+            self.service.as_bytes(),
+            self.actor.kind().as_bytes(),
+            actor.as_bytes(),
+            self.action.as_bytes(),
+            self.target.kind.as_bytes(),
+            self.request_id.as_bytes(),
+        ];
+        // Leaves from before there were details stay what they are.
+        if !self.detail.is_empty() {
+            parts.push(self.detail.as_bytes());
+        }
+        leaf_hash(&commit(b"lethe audit done v1", salt, &parts), about)
     }
 
     /// The event as it stands after the erasure of its contact: the erasure's id in the place of target and contact.
@@ -194,6 +197,7 @@ mod tests {
                 contact: Some(ContactId::new(Uuid::from_u128(3))),
             },
             request_id: "r1".into(),
+            detail: String::new(),
         }
     }
 
@@ -203,7 +207,7 @@ mod tests {
     fn a_leaf_commits_to_every_field_and_both_salts() {
         let leaf = event().leaf(&SALTS);
         assert_eq!(event().leaf(&SALTS), leaf);
-        let changes: [fn(&mut AuditEvent); 9] = [
+        let changes: [fn(&mut AuditEvent); 10] = [
             |e| e.id = AuditId::new(Uuid::from_u128(9)),
             |e| e.at += std::time::Duration::from_micros(1),
             |e| e.service.push('x'),
@@ -211,6 +215,7 @@ mod tests {
             |e| e.action.push('x'),
             |e| e.target.kind.push('x'),
             |e| e.request_id.push('x'),
+            |e| e.detail.push('x'),
             |e| e.target.id.push('x'),
             |e| e.target.contact = None,
         ];

@@ -63,6 +63,26 @@ impl Profile {
         )
     }
 
+    /// Of a member of whom nothing is left.
+    pub fn erased() -> Self {
+        let nothing = || String::new().into();
+        Self { name: nothing(), email: nothing(), phone: nothing() }
+    }
+
+    /// Without the name but `first_name`, which must be a part of it: whole words, and not all of them.
+    ///
+    /// # Errors
+    /// Names `field`.
+    pub fn without_name(&self, field: &'static str, first_name: &str) -> Result<Self, Invalid> {
+        let had: Vec<&str> = self.name().split_whitespace().collect();
+        let kept: Vec<&str> = first_name.split_whitespace().collect();
+        let is_part = kept.len() < had.len() && had.windows(kept.len().max(1)).any(|words| words == kept);
+        if !kept.is_empty() && !is_part {
+            return Err(Invalid::new(field, "must be a part of the name, or empty"));
+        }
+        Ok(Self { name: kept.join(" ").into(), ..self.clone() })
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         self.name.expose()
@@ -150,6 +170,11 @@ impl Roles {
     }
 }
 
+/// A role's name in the audit log: `privacy_officer`.
+pub fn word(role: Role) -> String {
+    role.as_str_name().trim_start_matches("ROLE_").to_lowercase()
+}
+
 /// The role of this number.
 ///
 /// # Errors
@@ -175,6 +200,21 @@ mod tests {
         for wrong in [0, 6, -1] {
             assert!(Roles::parse(&[wrong]).is_err());
         }
+    }
+
+    #[test]
+    fn of_a_name_a_part_may_stay_and_never_all_of_it() {
+        let profile = Profile::new(["n", "e", "p"], "Ada King Lovelace", "ada@example.com", "").unwrap();
+        for part in ["Ada", "King Lovelace", " Ada  King ", ""] {
+            let kept = profile.without_name("first_name", part).unwrap();
+            assert_eq!(kept.name(), part.split_whitespace().collect::<Vec<_>>().join(" "));
+            assert_eq!(kept.email(), "ada@example.com");
+        }
+        for wrong in ["Ada King Lovelace", "Ad", "Eve", "Ada Lovelace"] {
+            assert_eq!(profile.without_name("first_name", wrong).err().unwrap().field, "first_name");
+        }
+        let one = Profile::new(["n", "e", "p"], "Ada", "ada@example.com", "").unwrap();
+        assert!(one.without_name("first_name", "Ada").is_err(), "her only name is her full name");
     }
 
     #[test]

@@ -63,6 +63,19 @@ impl Details {
     }
 }
 
+/// A code of the operator's price list: 1 to 64 of a-z, 0-9, _ and -.
+///
+/// # Errors
+/// Names `field`.
+pub fn plan(field: &'static str, plan: &str) -> Result<String, Invalid> {
+    let fits = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    if (1..=LONGEST_CODE).contains(&plan.len()) && plan.bytes().all(fits) {
+        Ok(plan.to_owned())
+    } else {
+        Err(Invalid::new(field, "must be 1 to 64 of a-z, 0-9, _ and -"))
+    }
+}
+
 /// A change of a tenant; what is absent stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {

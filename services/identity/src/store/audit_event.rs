@@ -38,8 +38,8 @@ async fn write(
     };
     sqlx::query(
         "insert into audit_events (tenant_id, audit_id, at, service, actor_kind, actor_id, action, target_kind,
-                                   target_id, contact_id, erasure_id, request_id, salt, about_salt, about_commitment, leaf_hash)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::uuid, $11, $12, $13, $14, $15, $16)
+                                   target_id, contact_id, erasure_id, request_id, salt, about_salt, about_commitment, leaf_hash, detail)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::uuid, $11, $12, $13, $14, $15, $16, $17)
          on conflict (tenant_id, audit_id) do nothing",
     )
     .bind(tenant.uuid())
@@ -58,6 +58,7 @@ async fn write(
     .bind(erasure.is_none().then_some(salts.about.as_slice()))
     .bind(leaf.about.as_slice())
     .bind(leaf.hash.as_slice())
+    .bind(&shown.detail)
     .execute(&mut **tx)
     .await
     .map(drop)
@@ -88,7 +89,7 @@ pub async fn list(
     let tenant = tx.tenant();
     let (at, id) = super::after(after);
     let rows = sqlx::query(
-        "select audit_id, at, service, actor_kind, actor_id, action, target_kind, target_id, contact_id::uuid, request_id
+        "select audit_id, at, service, actor_kind, actor_id, action, target_kind, target_id, contact_id::uuid, request_id, detail
            from audit_events
           where tenant_id = $1
             and ($2::timestamptz is null or (at, audit_id) < ($2, $3::uuid))
@@ -132,5 +133,6 @@ fn read(row: &PgRow) -> Result<AuditEvent, sqlx::Error> {
             contact: row.try_get::<Option<Uuid>, _>("contact_id")?.map(ContactId::new),
         },
         request_id: row.try_get("request_id")?,
+        detail: row.try_get("detail")?,
     })
 }

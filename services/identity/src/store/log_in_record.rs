@@ -22,12 +22,13 @@ pub struct LogInRecordRow {
     pub client: Vec<u8>,
 }
 
-/// Inserts a record.
-pub async fn insert(tx: &mut TenantTx, row: &LogInRecordRow) -> Result<(), sqlx::Error> {
+/// Inserts a record that is sealed under the member's `unit`; nothing when that is not his any more: he is being erased.
+pub async fn insert(tx: &mut TenantTx, row: &LogInRecordRow, unit: UnitId) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant();
     sqlx::query(
         "insert into log_in_records (tenant_id, log_in_record_id, member_id, at, method, succeeded, client)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+         select $1, $2, $3, $4, $5, $6, $7 from members
+          where tenant_id = $1 and member_id = $3 and unit_id = $8 and erased < 2 for share",
     )
     .bind(tenant.uuid())
     .bind(row.id.uuid())
@@ -36,6 +37,7 @@ pub async fn insert(tx: &mut TenantTx, row: &LogInRecordRow) -> Result<(), sqlx:
     .bind(&row.method)
     .bind(row.succeeded)
     .bind(&row.client)
+    .bind(unit.uuid())
     .execute(&mut **tx)
     .await
     .map(drop)

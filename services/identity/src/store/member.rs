@@ -1,12 +1,12 @@
 //! Members. The profile is sealed; whoever wants to read it needs the keyring.
 
-use lethe_ids::{MemberId, SubjectId, UnitId};
+use lethe_ids::{MemberId, SubjectId, TeamId, UnitId};
 use lethe_service::{Limit, PageKey, TenantTx};
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::member::Roles;
+use crate::domain::{member::Roles, member_erasure::Mode};
 
 /// A member as he is kept.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ pub struct MemberRow {
     pub void_before_ms: i64,
     /// When he was created.
     pub created_at: OffsetDateTime,
+    /// How much of him is gone.
+    pub erased: Option<Mode>,
 }
 
 fn read(row: &PgRow) -> Result<MemberRow, sqlx::Error> {
@@ -51,6 +53,7 @@ fn read(row: &PgRow) -> Result<MemberRow, sqlx::Error> {
         version: row.try_get("version")?,
         void_before_ms: row.try_get("void_before_ms")?,
         created_at: row.try_get("created_at")?,
+        erased: Mode::of(row.try_get("erased")?),
     })
 }
 
@@ -85,8 +88,23 @@ pub async fn get(tx: &mut TenantTx, member: MemberId) -> Result<Option<MemberRow
     let tenant = tx.tenant();
     let row = sqlx::query(
         "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
-                roles, active, version, void_before_ms, created_at
+                roles, active, version, void_before_ms, created_at, erased
            from members where tenant_id = $1 and member_id = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(member.uuid())
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// A member whom nobody else changes until the transaction ends.
+pub async fn lock(tx: &mut TenantTx, member: MemberId) -> Result<Option<MemberRow>, sqlx::Error> {
+    let tenant = tx.tenant();
+    let row = sqlx::query(
+        "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
+                roles, active, version, void_before_ms, created_at, erased
+           from members where tenant_id = $1 and member_id = $2 for update",
     )
     .bind(tenant.uuid())
     .bind(member.uuid())
@@ -101,7 +119,7 @@ pub async fn by_subjects(tx: &mut TenantTx, subjects: &[SubjectId]) -> Result<Ve
     let subjects: Vec<Uuid> = subjects.iter().map(|subject| subject.uuid()).collect();
     let rows = sqlx::query(
         "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
-                roles, active, version, void_before_ms, created_at
+                roles, active, version, void_before_ms, created_at, erased
            from members where tenant_id = $1 and subject_id::uuid = any($2)",
     )
     .bind(tenant.uuid())
@@ -111,9 +129,10 @@ pub async fn by_subjects(tx: &mut TenantTx, subjects: &[SubjectId]) -> Result<Ve
     rows.iter().map(read).collect()
 }
 
-/// Members by age, one more than the limit.
+/// Members by age, of one team if given, one more than the limit.
 pub async fn list(
     tx: &mut TenantTx,
+    team: Option<TeamId>,
     after: Option<PageKey>,
     limit: Limit,
 ) -> Result<Vec<MemberRow>, sqlx::Error> {
@@ -121,15 +140,18 @@ pub async fn list(
     let (at, id) = super::after(after);
     let rows = sqlx::query(
         "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
-                roles, active, version, void_before_ms, created_at
+                roles, active, version, void_before_ms, created_at, erased
            from members
           where tenant_id = $1 and ($2::timestamptz is null or (created_at, member_id) > ($2, $3::uuid))
+            and ($5::uuid is null or exists (select from team_members t
+                  where t.tenant_id = $1 and t.team_id = $5 and t.member_id = members.member_id))
           order by created_at, member_id limit $4",
     )
     .bind(tenant.uuid())
     .bind(at)
     .bind(id)
     .bind(limit.and_one())
+    .bind(team.map(TeamId::uuid))
     .fetch_all(&mut **tx)
     .await?;
     rows.iter().map(read).collect()
@@ -140,7 +162,7 @@ pub async fn first_with_role(tx: &mut TenantTx, role: i16) -> Result<Option<Memb
     let tenant = tx.tenant();
     let row = sqlx::query(
         "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
-                roles, active, version, void_before_ms, created_at
+                roles, active, version, void_before_ms, created_at, erased
            from members where tenant_id = $1 and $2 = any(roles) order by created_at, member_id limit 1",
     )
     .bind(tenant.uuid())
@@ -253,7 +275,8 @@ pub async fn owned(tx: &mut TenantTx, secrets: &[Uuid]) -> Result<Vec<Uuid>, sql
     let tenant = tx.tenant();
     sqlx::query_scalar(
         "select s from members, unnest(array[subject_id::uuid, unit_id]) s
-          where tenant_id = $1 and s = any($2) and (subject_id::uuid = any($2) or unit_id = any($2))",
+          where tenant_id = $1 and s = any($2) and (subject_id::uuid = any($2) or unit_id = any($2))
+         union all select unit_id from member_photos where tenant_id = $1 and unit_id = any($2)",
     )
     .bind(tenant.uuid())
     .bind(secrets)

@@ -98,6 +98,20 @@ pub async fn lock(tx: &mut TenantTx) -> Result<(), sqlx::Error> {
         .map(drop)
 }
 
+/// Writes the plan over version `version`. `false` when it is another version by now.
+pub async fn set_plan(tx: &mut TenantTx, plan: &str, version: i64) -> Result<bool, sqlx::Error> {
+    let tenant = tx.tenant();
+    let done = sqlx::query(
+        "update tenants set plan = $3, version = version + 1 where tenant_id = $1 and version = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(version)
+    .bind(plan)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Writes details and settings over version `row.version`. `false` when it is another version by now.
 pub async fn update(tx: &mut TenantTx, row: &TenantRow) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(

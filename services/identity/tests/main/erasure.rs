@@ -152,6 +152,7 @@ async fn the_leaf_of_an_aliased_row_can_still_be_computed() {
             action: row.get("action"),
             target: Target { kind: row.get("target_kind"), id: row.get("target_id"), contact: None },
             request_id: row.get("request_id"),
+            detail: String::new(),
         };
         let bytes = |name: &str| <[u8; 32]>::try_from(row.get::<Vec<u8>, _>(name)).unwrap();
         assert_eq!(event.leaf_hash(&bytes("salt"), &bytes("about_commitment")), bytes("leaf_hash"));

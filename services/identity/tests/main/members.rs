@@ -218,7 +218,7 @@ async fn members_are_listed_in_pages_and_foreign_ones_are_not_there() {
     let mut client = rig.as_member(&owner.principal);
     let (mut seen, mut after) = (Vec::new(), tonic::codegen::Bytes::new());
     loop {
-        let request = ListMembersRequest { page: Some(Page { limit: 2, after }) };
+        let request = ListMembersRequest { page: Some(Page { limit: 2, after }), ..Default::default() };
         let page = client.list_members(request).await.unwrap().into_inner();
         assert!(page.members.len() <= 2);
         seen.extend(page.members.into_iter().map(|member| member.email));
@@ -232,7 +232,10 @@ async fn members_are_listed_in_pages_and_foreign_ones_are_not_there() {
         seen,
         ["m0@example.com", "m1@example.com", "m2@example.com", "m3@example.com", "owner@example.com"]
     );
-    let too_many = ListMembersRequest { page: Some(Page { limit: 201, after: Vec::new().into() }) };
+    let too_many = ListMembersRequest {
+        page: Some(Page { limit: 201, after: Vec::new().into() }),
+        ..Default::default()
+    };
     assert_eq!(field(client.list_members(too_many).await), "page.limit");
 
     let stranger = rig.owner("other").await;
