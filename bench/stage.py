@@ -34,7 +34,8 @@ def call(url, method, path, body=None, token=None, key=False):
     if key:
         request.add_header("Idempotency-Key", secrets.token_hex(12))
     with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+        text = answer.read()
+        return json.loads(text) if text else None
 
 
 def stop(platform):
