@@ -31,3 +31,8 @@ async fn ms_19_a_restricted_contact_is_kept_but_not_used() {
 async fn ms_01_every_field_of_a_contact_can_be_rectified() {
     claims::ms_01_every_field_of_a_contact_can_be_rectified().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
+    claims::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too().await;
+}

@@ -21,3 +21,8 @@ async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_in() {
 async fn ms_01_every_field_of_a_contact_can_be_rectified() {
     claims::ms_01_every_field_of_a_contact_can_be_rectified().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
+    claims::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too().await;
+}

@@ -16,3 +16,8 @@ async fn id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded() {
 async fn id_08_sessions_expire_are_listed_and_revoked_at_once() {
     claims::id_08_sessions_expire_are_listed_and_revoked_at_once().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
+    claims::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too().await;
+}

@@ -6,3 +6,8 @@ use super::claims;
 async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_in() {
     claims::ms_12_stop_opts_out_on_any_channel_and_start_opts_in().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
+    claims::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too().await;
+}

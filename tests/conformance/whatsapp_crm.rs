@@ -26,3 +26,8 @@ async fn id_08_sessions_expire_are_listed_and_revoked_at_once() {
 async fn ms_01_every_field_of_a_contact_can_be_rectified() {
     claims::ms_01_every_field_of_a_contact_can_be_rectified().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
+    claims::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too().await;
+}

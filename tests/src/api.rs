@@ -50,6 +50,12 @@ impl Api {
         Self { http: reqwest::Client::new(), url: url.to_owned(), token: String::new() }
     }
 
+    /// The same member at another gateway.
+    #[must_use]
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
     /// With another bearer token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
@@ -58,7 +64,18 @@ impl Api {
 
     /// Signs in with a password that has been changed already.
     pub async fn log_in(url: &str, slug: &str, email: &str, password: &str) -> Self {
-        let api = Self::anonymous(url);
+        Self::log_in_by(reqwest::Client::new(), url, slug, email, password).await
+    }
+
+    /// As [`Api::log_in`], by a client that trusts the gateway.
+    pub async fn log_in_by(
+        http: reqwest::Client,
+        url: &str,
+        slug: &str,
+        email: &str,
+        password: &str,
+    ) -> Self {
+        let api = Self { http, url: url.to_owned(), token: String::new() };
         let body = json!({"tenant": slug, "email": email, "password": password});
         let session = api.post("/v1/sessions", body).await.ok();
         api.with_token(session["token"].as_str().expect("a session has a token"))
@@ -66,10 +83,21 @@ impl Api {
 
     /// Signs in with a one-time password, changes it to [`PASSWORD`], and signs in again.
     pub async fn log_in_first(url: &str, slug: &str, email: &str, one_time_password: &str) -> Self {
-        let first = Self::log_in(url, slug, email, one_time_password).await;
+        Self::log_in_first_by(reqwest::Client::new(), url, slug, email, one_time_password).await
+    }
+
+    /// As [`Api::log_in_first`], by a client that trusts the gateway.
+    pub async fn log_in_first_by(
+        http: reqwest::Client,
+        url: &str,
+        slug: &str,
+        email: &str,
+        one_time_password: &str,
+    ) -> Self {
+        let first = Self::log_in_by(http.clone(), url, slug, email, one_time_password).await;
         let change = json!({"current_password": one_time_password, "new_password": PASSWORD});
         first.send(Method::PUT, "/v1/self/password", &[], Some(change)).await.ok();
-        Self::log_in(url, slug, email, PASSWORD).await
+        Self::log_in_by(http, url, slug, email, PASSWORD).await
     }
 
     /// GET.

@@ -2,6 +2,7 @@
 //! the public API as a client.
 
 mod alone;
+mod apart;
 mod api;
 mod collector;
 mod erase;
@@ -10,6 +11,7 @@ mod talk;
 mod within;
 
 pub use alone::alone;
+pub use apart::{Apart, Paused, Process, apart};
 pub use api::{Answer, Api, PASSWORD};
 pub use collector::Collector;
 pub use erase::erase;

@@ -51,7 +51,7 @@ pub struct Tenant {
 pub fn platform() -> &'static Platform {
     static PLATFORM: OnceLock<Platform> = OnceLock::new();
     PLATFORM.get_or_init(|| {
-        let folder = fresh_folder();
+        let folder = fresh_folder("lethe-tests");
         let clock = Clock::shifted();
         let free = || SocketAddr::from(([127, 0, 0, 1], free_port().expect("a free port")));
         let grpc: BTreeMap<_, _> =
@@ -105,9 +105,9 @@ fn telemetry() -> TelemetryConfig {
         .telemetry
 }
 
-/// A folder for this process; those that killed or finished processes left behind are cleared away.
-fn fresh_folder() -> PathBuf {
-    let root = std::env::temp_dir().join("lethe-tests");
+/// A folder of this process in the temporary one `of`; those that killed or finished processes left behind are cleared away.
+pub(crate) fn fresh_folder(of: &str) -> PathBuf {
+    let root = std::env::temp_dir().join(of);
     fs::create_dir_all(&root).expect("a temporary folder");
     for entry in fs::read_dir(&root).expect("a readable folder").flatten() {
         let pid = entry.file_name().to_string_lossy().into_owned();

@@ -43,9 +43,9 @@ async fn every_statement_that_runs_across_tenants_is_listed() {
 
     let listed: BTreeSet<String> =
         LIST.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
-    let asked: BTreeSet<String> = logs.iter().flat_map(|(log, from)| asked(log, *from)).collect();
-    assert!(asked.len() > 10, "{asked:?}");
-    let new: Vec<&String> = asked.difference(&listed).collect();
+    let statements: BTreeSet<String> = logs.iter().flat_map(|(log, from)| asked(log, *from)).collect();
+    assert!(statements.len() > 10, "{statements:?}");
+    let new: Vec<&String> = statements.difference(&listed).collect();
     assert!(
         new.is_empty(),
         "not in across_tenants.txt:\n{}",

@@ -1,6 +1,7 @@
 //! What crosses services, as one binary: each module is a promise of the design and its tests.
 
 mod across_tenants;
+mod apart;
 mod authz;
 mod canaries;
 #[path = "../conformance/mod.rs"]

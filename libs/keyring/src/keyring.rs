@@ -11,7 +11,7 @@ use std::{
 use lethe_ambient::{Clock, Entropy};
 use lethe_ids::{ErasureId, SubjectId, TenantId, UnitId};
 use lethe_service::{DatabaseConfig, Probe};
-use moka::sync::Cache;
+use moka::future::Cache;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 use zeroize::Zeroizing;

@@ -39,7 +39,6 @@ pub use kms::{EncryptionContext, KeyState, Kms, KmsConfig, KmsError, LocalKms};
 pub use process::forbid_core_dumps;
 pub use purpose::Purpose;
 pub use sealer::{Place, Sealer, open_with, seal_with};
-pub use settle::UNSETTLED_FOR_S;
 pub use store::Destroyed;
 pub use sweep::{SecretId, Swept, UNOWNED_FOR};
 pub use verify::Remains;
@@ -53,5 +52,6 @@ pub fn migrations() -> Vec<Migration> {
     vec![
         own(3, "keystore", include_str!("../sql/keystore.sql")),
         own(4, "settle_addresses", include_str!("../sql/settle_addresses.sql")),
+        own(6, "settle_addresses_by_name", include_str!("../sql/settle_addresses_by_name.sql")),
     ]
 }

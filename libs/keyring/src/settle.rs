@@ -10,7 +10,7 @@ use lethe_service::{Job, Progress, parts::BuildError};
 use crate::{AddressKind, Keyring, keyring::Mark};
 
 /// How long a change may take before the job ends it, in seconds by the keystore's clock.
-pub const UNSETTLED_FOR_S: u32 = 60;
+const UNSETTLED_FOR_S: u32 = 60;
 const INTERVAL: Duration = Duration::from_secs(60);
 /// How many subjects one round looks at.
 const BATCH: i64 = 500;

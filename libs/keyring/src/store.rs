@@ -220,7 +220,7 @@ impl Store {
     }
 
     /// Makes these all addresses that a subject has, if its mark is still `mark`.
-    pub(crate) async fn set_addresses(
+    pub(crate) async fn settle_addresses(
         &self,
         tenant: TenantId,
         subject: SubjectId,
@@ -229,7 +229,7 @@ impl Store {
         mark: Option<OffsetDateTime>,
     ) -> Result<(), KeyError> {
         let (kinds, bytes) = macs.columns();
-        sqlx::query("select set_addresses_v1($1, $2, $3, $4, $5, $6, $7, $8)")
+        sqlx::query("select settle_addresses_v1($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(tenant.uuid())
             .bind(subject.uuid())
             .bind(signed(macs.key_version))

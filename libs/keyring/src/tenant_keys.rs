@@ -1,10 +1,11 @@
 //! A tenant's keys in memory, by epoch: fresh for minutes, and for some minutes more while the key service gives no
-//! answer. When it answers that the epoch's key is disabled or goes, nothing is used any longer.
+//! answer. When it answers that the epoch's key is disabled or goes, nothing is used any longer. A tenant whose key nobody
+//! has used for long costs one look-up, however many wait for it.
 
 use std::sync::Arc;
 
 use lethe_ids::TenantId;
-use moka::{policy::EvictionPolicy, sync::Cache};
+use moka::{future::Cache, policy::EvictionPolicy};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -47,12 +48,9 @@ impl Inner {
     pub(crate) async fn tenant_key(&self, tenant: TenantId, epoch: u32) -> Result<Arc<TenantKey>, KeyError> {
         let now = self.clock.millis();
         let keys = &self.tenant_keys;
-        let Some(entry) = keys.entries.get(&(tenant, epoch)) else {
-            let entry = self.load(tenant, epoch).await?;
-            let key = Arc::clone(&entry.key);
-            keys.entries.insert((tenant, epoch), entry);
-            return Ok(key);
-        };
+        // Whoever asks while it is being loaded waits for that and gets its outcome.
+        let loaded = keys.entries.try_get_with((tenant, epoch), self.load(tenant, epoch)).await;
+        let entry = loaded.map_err(|error| KeyError::clone(&error))?;
         if now < entry.unwrapped_at + keys.fresh {
             return Ok(entry.key);
         }
@@ -61,7 +59,7 @@ impl Inner {
             Ok(bytes) => {
                 let key = Arc::new(tenant_key(&bytes)?);
                 let entry = Entry { key: Arc::clone(&key), unwrapped_at: now, ..entry };
-                keys.entries.insert((tenant, epoch), entry);
+                keys.entries.insert((tenant, epoch), entry).await;
                 Ok(key)
             }
             Err(error @ (KmsError::Unavailable(_) | KmsError::Throttled)) => {
@@ -69,11 +67,11 @@ impl Inner {
                     tracing::warn!(%error, "a tenant key is used past its time: no answer from the key service");
                     return Ok(entry.key);
                 }
-                keys.entries.invalidate(&(tenant, epoch));
+                keys.entries.invalidate(&(tenant, epoch)).await;
                 Err(error.into())
             }
             Err(refused) => {
-                keys.entries.invalidate(&(tenant, epoch));
+                keys.entries.invalidate(&(tenant, epoch)).await;
                 Err(refused.into())
             }
         }

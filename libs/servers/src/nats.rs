@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use rustix::process::Signal;
 use tokio::net::TcpStream;
 
-use crate::{Programs, ServerError, supervised::Supervised};
+use crate::{Certificate, Programs, ServerError, supervised::Supervised};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(15);
@@ -28,12 +29,39 @@ impl Nats {
         port: u16,
         password: &str,
     ) -> Result<Self, ServerError> {
+        Self::launch(programs, folder, port, password, None).await
+    }
+
+    /// As [`Nats::start`], and lets nobody in but over TLS, showing `certificate`.
+    ///
+    /// # Errors
+    /// As [`Nats::start`].
+    pub async fn start_over_tls(
+        programs: &Programs,
+        folder: &Path,
+        port: u16,
+        password: &str,
+        certificate: &Certificate,
+    ) -> Result<Self, ServerError> {
+        Self::launch(programs, folder, port, password, Some(certificate)).await
+    }
+
+    async fn launch(
+        programs: &Programs,
+        folder: &Path,
+        port: u16,
+        password: &str,
+        certificate: Option<&Certificate>,
+    ) -> Result<Self, ServerError> {
         let cannot = || ServerError::io(format!("cannot write in {}", folder.display()));
         fs::create_dir_all(folder).map_err(cannot())?;
         let (log, file) = (folder.join("log"), folder.join("server.conf"));
+        let tls = certificate.map_or_else(String::new, |Certificate { certificate, key }| {
+            format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}\n")
+        });
         // JetStream's own encryption stays off: with it a secure delete overwrites nothing.
         let text = format!(
-            "listen: \"127.0.0.1:{port}\"\nmax_payload: 1MB\njetstream {{ store_dir: {:?} }}\nauthorization {{ user: {USER}, password: {password:?} }}\n",
+            "listen: \"127.0.0.1:{port}\"\nmax_payload: 1MB\njetstream {{ store_dir: {:?} }}\nauthorization {{ user: {USER}, password: {password:?} }}\n{tls}",
             folder.join("store")
         );
         write_private(&file, &text).map_err(cannot())?;
@@ -62,6 +90,16 @@ impl Nats {
     /// `nats://127.0.0.1:port`, without user and password.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Stops the clock for it (SIGSTOP): connections stand, and nothing is answered.
+    pub fn pause(&self) {
+        self.server.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        self.server.signal(Signal::CONT);
     }
 
     /// Ends the server in order.

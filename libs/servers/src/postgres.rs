@@ -9,7 +9,7 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::{Programs, ServerError, supervised::Supervised};
+use crate::{Certificate, Programs, ServerError, supervised::Supervised};
 
 /// How long a start may take: recovery after a crash is part of it.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -45,6 +45,32 @@ impl Postgres {
         password: &str,
         durability: Durability,
     ) -> Result<Self, ServerError> {
+        Self::launch(programs, folder, port, password, durability, None).await
+    }
+
+    /// As [`Postgres::start`], and lets nobody in but over TLS, showing `certificate`.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn start_over_tls(
+        programs: &Programs,
+        folder: &Path,
+        port: u16,
+        password: &str,
+        durability: Durability,
+        certificate: &Certificate,
+    ) -> Result<Self, ServerError> {
+        Self::launch(programs, folder, port, password, durability, Some(certificate)).await
+    }
+
+    async fn launch(
+        programs: &Programs,
+        folder: &Path,
+        port: u16,
+        password: &str,
+        durability: Durability,
+        certificate: Option<&Certificate>,
+    ) -> Result<Self, ServerError> {
         let data = folder.join("data");
         let log = folder.join("log");
         fs::create_dir_all(folder).map_err(ServerError::io(format!("cannot make {}", folder.display())))?;
@@ -68,7 +94,11 @@ impl Postgres {
         if durability == Durability::Fast {
             settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
         }
-        for setting in settings {
+        let tls = match certificate {
+            Some(certificate) => over_tls(folder, certificate)?,
+            None => Vec::new(),
+        };
+        for setting in settings.into_iter().map(str::to_owned).chain(tls) {
             arguments.extend(["-c".into(), setting.into()]);
         }
         let environment = [("LD_LIBRARY_PATH", programs.libraries())];
@@ -108,6 +138,20 @@ impl Postgres {
     pub async fn kill(mut self) {
         self.server.kill().await;
     }
+}
+
+/// The settings by which it shows `certificate` and refuses whoever comes in plain.
+fn over_tls(folder: &Path, certificate: &Certificate) -> Result<Vec<String>, ServerError> {
+    let entries = folder.join("hba.conf");
+    fs::write(&entries, "hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        .map_err(ServerError::io(format!("cannot write {}", entries.display())))?;
+    let Certificate { certificate, key } = certificate;
+    Ok(vec![
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", certificate.display()),
+        format!("ssl_key_file={}", key.display()),
+        format!("hba_file={}", entries.display()),
+    ])
 }
 
 async fn initialise(

@@ -2,6 +2,7 @@
 
 use std::{ffi::OsStr, fs::File, path::Path, process::Stdio, time::Duration};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
 use crate::ServerError;
@@ -64,14 +65,17 @@ impl Supervised {
         }
     }
 
+    /// Sends a signal to every process of its group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(group) = self.shell.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+            // The group is gone already when the server has just ended by itself.
+            let _gone = kill_process_group(group, signal);
+        }
+    }
+
     /// Ends the server at once, as a crash would: every process of its group.
     pub(crate) async fn kill(&mut self) {
-        if let Some(group) =
-            self.shell.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
-        {
-            // The group is gone already when the server has just ended by itself.
-            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        self.signal(Signal::KILL);
         let _status = self.shell.wait().await;
     }
 }

@@ -166,14 +166,14 @@ impl Replicas {
         }
     }
 
-    /// The connected ones, those with the fewest calls first; equals take turns.
+    /// The connected ones, the least reluctant first; equals take turns.
     fn by_load(&self) -> Vec<Arc<Replica>> {
         let mut replicas: Vec<_> =
             self.replicas().values().filter(|replica| replica.is_connected()).cloned().collect();
         if !replicas.is_empty() {
             let turn = self.0.turn.fetch_add(1, Ordering::Relaxed) % replicas.len();
             replicas.rotate_left(turn);
-            replicas.sort_by_key(|replica| replica.load());
+            replicas.sort_by_key(|replica| replica.reluctance());
         }
         replicas
     }

@@ -10,7 +10,8 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    Config, config, dead_letters, demo, dev, erasures, harden, migrate, serve, status, tenant, verify,
+    Config, certificates, config, dead_letters, demo, dev, erasures, harden, migrate, serve, status, tenant,
+    verify,
 };
 
 /// Lethe: the privacy-first backend of a customer-messaging product.
@@ -50,6 +51,8 @@ enum Command {
     Demo(Demo),
     /// Checks an erasure certificate offline and says in plain words what it attests.
     Verify(Verify),
+    /// Certificates for services in processes of their own, by an authority in a folder: for trying and developing.
+    Certificates(Certificates),
     /// Prints the OpenAPI document of the gateway.
     Openapi,
     /// Waits until a platform answers that it is ready.
@@ -167,6 +170,16 @@ pub(crate) struct Demo {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Certificates {
+    /// Where the authority is, or is made, and where the certificates go.
+    #[arg(long, default_value = ".lethe/tls")]
+    pub(crate) folder: PathBuf,
+    /// Names and addresses of the gateway towards the outside, and of stores.
+    #[arg(default_values_t = ["localhost".to_owned(), "127.0.0.1".to_owned()])]
+    pub(crate) hosts: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The certificate, as GET /v1/erasures/{id}/certificate answers it.
     pub(crate) file: PathBuf,
@@ -183,6 +196,9 @@ pub(crate) struct Probe {
     /// Seconds to wait.
     #[arg(long, default_value_t = 60)]
     pub(crate) timeout: u64,
+    /// The authority of the gateway's certificate, in PEM; those that the machine trusts without it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// Runs the command. An error becomes one line on standard error and exit code 1.
@@ -229,6 +245,7 @@ async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dev(options) => dev::run(options).await?,
         Command::Demo(options) => return demo::run(options).await,
         Command::Verify(options) => return verify::run(&options),
+        Command::Certificates(options) => certificates::run(&options)?,
         Command::Openapi => println!("{}", lethe_gateway::openapi_json()),
         Command::WaitFor(probe) => serve::wait_for(&probe).await?,
         Command::Healthcheck(probe) => serve::healthcheck(&probe).await?,

@@ -145,7 +145,7 @@ async fn sign_in(folder: &Path, run: &Run, slug: &str, entropy: &Entropy) -> any
     let email = format!("owner@{slug}.example");
     let (_, password) = dev::create_tenant(&folder.join("lethe.toml"), slug, &email).await?;
     let own_password = entropy.uuid4().simple().to_string();
-    let client = Client::log_in(&run.url, slug, &email, &password, &own_password).await?;
+    let client = Client::log_in(run.http()?, &run.url, slug, &email, &password, &own_password).await?;
     let me = client.get("/v1/self").await?;
     say(&format!("{slug}: signed in as {} {}", text(&me, "email")?, me["roles"]));
     Ok(client)

@@ -46,6 +46,19 @@ pub struct Run {
     pub admin_url: String,
     /// The same of the keystore's instance.
     pub keystore_admin_url: String,
+    /// The authority of the gateway's certificate, in PEM, where it is none that the machine trusts.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+}
+
+impl Run {
+    /// A client that trusts the gateway.
+    ///
+    /// # Errors
+    /// When the authority cannot be read.
+    pub fn http(&self) -> anyhow::Result<reqwest::Client> {
+        serve::http(self.ca.as_deref())
+    }
 }
 
 /// How a platform of one's own is to run.
@@ -149,8 +162,9 @@ impl Dev {
             password,
             admin_url: stores.main_url(),
             keystore_admin_url: stores.keystore_url(),
+            ca: None,
         };
-        serve::wait_until_ready(&run.url, Duration::from_secs(30)).await?;
+        serve::wait_until_ready(&run.http()?, &run.url, Duration::from_secs(30)).await?;
         folder.write_private("run.json", serde_json::to_string_pretty(&run)?.as_bytes())?;
         folder.note_clock(Clock::system().now())?;
         Ok(Self { run, folder, stores, platform })

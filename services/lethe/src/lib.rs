@@ -1,6 +1,7 @@
 //! The assembly of the platform and the commands of its one binary. A service knows nothing of the others: here they
 //! are built, given their channels, and served together, in one process or in several.
 
+pub mod certificates;
 pub mod cli;
 pub mod config;
 mod dead_letters;

@@ -1,6 +1,6 @@
 //! `lethe serve` and the two commands that ask a running platform how it is.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use lethe_ambient::{Clock, Entropy};
@@ -63,12 +63,23 @@ pub(crate) async fn until_signal() -> anyhow::Result<()> {
 
 /// `lethe wait-for`.
 pub(crate) async fn wait_for(probe: &cli::Probe) -> anyhow::Result<()> {
-    wait_until_ready(&probe.url, Duration::from_secs(probe.timeout)).await
+    wait_until_ready(&http(probe.ca.as_deref())?, &probe.url, Duration::from_secs(probe.timeout)).await
+}
+
+/// A client that trusts the authority in the file `ca`, or those that the machine trusts.
+pub(crate) fn http(ca: Option<&Path>) -> anyhow::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder();
+    let Some(ca) = ca else { return Ok(builder.build()?) };
+    let pem = fs::read(ca).with_context(|| format!("cannot read {}", ca.display()))?;
+    Ok(builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?).build()?)
 }
 
 /// Asks /readyz until it answers 200, at most `limit`.
-pub(crate) async fn wait_until_ready(url: &str, limit: Duration) -> anyhow::Result<()> {
-    let http = reqwest::Client::new();
+pub(crate) async fn wait_until_ready(
+    http: &reqwest::Client,
+    url: &str,
+    limit: Duration,
+) -> anyhow::Result<()> {
     let mut last = String::from("nobody answers");
     let waited = tokio::time::timeout(limit, async {
         loop {
@@ -89,7 +100,7 @@ pub(crate) async fn wait_until_ready(url: &str, limit: Duration) -> anyhow::Resu
 /// `lethe healthcheck`: whether the process lives, which depends on no store.
 pub(crate) async fn healthcheck(probe: &cli::Probe) -> anyhow::Result<()> {
     let asked =
-        reqwest::Client::new().get(format!("{}/livez", probe.url)).timeout(Duration::from_secs(3)).send();
+        http(probe.ca.as_deref())?.get(format!("{}/livez", probe.url)).timeout(Duration::from_secs(3)).send();
     let answer = asked.await.context("nobody answers")?;
     if answer.status().is_success() { Ok(()) } else { bail!("{} answers {}", probe.url, answer.status()) }
 }

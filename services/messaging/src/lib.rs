@@ -24,7 +24,7 @@ mod verify;
 
 use std::sync::Arc;
 
-use lethe_keyring::Keyring;
+use lethe_keyring::{Keyring, normalise};
 use lethe_outbox::{Bus, Outbox, kind, operation, relay};
 use lethe_proto::{
     erasure::{hold_service_server::HoldServiceServer, participant_service_server::ParticipantServiceServer},
@@ -88,6 +88,11 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         clock,
         entropy,
         config,
+    });
+
+    // No request waits for the plans of all countries' telephone numbers.
+    env.tasks.spawn("load_plans", async {
+        let _loaded = tokio::task::spawn_blocking(normalise::load_plans).await;
     });
 
     let (api, bus) = (Api(state.clone()), Bus::new(&db, &env));

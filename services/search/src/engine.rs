@@ -227,6 +227,8 @@ pub trait Engine: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>>;
     /// Refreshes a shard and removes the bytes of everything deleted in it, from every file; durable when it returns.
     fn expunge(&self, shard: u16) -> BoxFuture<'_, Result<Expunged, EngineError>>;
+    /// Removes everything from a shard, to the byte: another index is the one that counts. Durable when it returns.
+    fn clear(&self, shard: u16) -> BoxFuture<'_, Result<(), EngineError>>;
     /// Reads all that the tenant's shard has on disk, with writers kept out, and looks for `wanted`.
     fn scan(&self, tenant: TenantId, wanted: Wanted) -> BoxFuture<'_, Result<Scanned, EngineError>>;
 }

@@ -118,6 +118,25 @@ impl Indexer {
         self.tell_progress();
     }
 
+    /// Another process has the shards: nothing more is said of this index, and everything in it goes.
+    ///
+    /// # Errors
+    /// When the disk fails: then it is tried again before any shard may be taken.
+    pub(crate) async fn step_down(&self) -> Result<(), Error> {
+        self.is_settled.store(false, Ordering::Release);
+        for shard in 0..self.engine.shards() {
+            let _gate = self.gates[usize::from(shard)].lock().await;
+            self.engine.clear(shard).await?;
+        }
+        self.leases.stepped_down();
+        Ok(())
+    }
+
+    /// Whether the shard of `tenant` is ours to answer for.
+    pub(crate) fn holds(&self, tenant: TenantId) -> bool {
+        self.leases.token(self.engine.shard(tenant)).is_some()
+    }
+
     /// Whether [`Indexer::settle`] was called.
     pub(crate) fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Acquire)

@@ -8,4 +8,4 @@ mod settle_index;
 pub(crate) use close_gaps::close_gaps;
 pub(crate) use keep_index::{close_index, expunge_deletes, hold_shards, sync_index};
 pub(crate) use rebuild_indexes::rebuild_indexes;
-pub(crate) use settle_index::once_settled;
+pub(crate) use settle_index::consume_events;

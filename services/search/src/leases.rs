@@ -1,5 +1,6 @@
-//! The leases of shards that this process holds. One that could not be renewed in time is none: writes stop before
-//! another process may begin.
+//! The leases of shards that this process holds, all of them or none. One that could not be renewed in time is none: writes
+//! stop before another process may begin. Once another has begun, the index here is no longer the one that this database
+//! is about: nothing is taken again before it was emptied ([`Leases::stepped_down`]).
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +9,10 @@ use std::{
 };
 
 use lethe_service::Database;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use crate::{engine::FencingToken, store};
@@ -24,6 +28,8 @@ struct Inner {
     ttl: Duration,
     held: Mutex<BTreeMap<u16, Held>>,
     complete: Notify,
+    /// Another process has taken them.
+    lost: watch::Sender<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -35,7 +41,15 @@ struct Held {
 impl Leases {
     /// None yet. `holder` is the index.
     pub(crate) fn new(db: Database, holder: Uuid, shards: u16, ttl: Duration) -> Self {
-        Self(Arc::new(Inner { db, holder, shards, ttl, held: Mutex::default(), complete: Notify::new() }))
+        Self(Arc::new(Inner {
+            db,
+            holder,
+            shards,
+            ttl,
+            held: Mutex::default(),
+            complete: Notify::new(),
+            lost: watch::Sender::new(false),
+        }))
     }
 
     /// The token of a shard, while its lease is sure to be ours.
@@ -59,6 +73,17 @@ impl Leases {
         }
     }
 
+    /// Waits until another process has taken shards that were ours.
+    pub(crate) async fn lost(&self) {
+        // The sender lives as long as we do.
+        let _ = self.0.lost.subscribe().wait_for(|lost| *lost).await;
+    }
+
+    /// Nothing is in the index any more: shards may be taken again.
+    pub(crate) fn stepped_down(&self) {
+        self.0.lost.send_replace(false);
+    }
+
     /// Renews what is held and takes what is free.
     pub(crate) async fn keep(&self) -> Result<(), sqlx::Error> {
         let inner = &self.0;
@@ -67,15 +92,24 @@ impl Leases {
         let held: Vec<(u16, i64)> = self.held().iter().map(|(shard, held)| (*shard, held.token.0)).collect();
         if !held.is_empty() {
             let renewed = store::leases::renew(&inner.db, inner.holder, &held, inner.ttl).await?;
-            let mut leases = self.held();
-            leases.retain(|shard, _| renewed.contains(shard));
-            leases.values_mut().for_each(|held| held.until = until);
+            if renewed.len() < held.len() {
+                tracing::warn!(
+                    "another process has taken the shards: this one stops writing, and empties its index"
+                );
+                self.give_back().await?;
+                inner.lost.send_replace(true);
+            }
+            self.held().values_mut().for_each(|held| held.until = until);
         }
-        if !self.are_complete() {
+        if !self.are_complete() && !*inner.lost.borrow() {
             let taken = store::leases::take(&inner.db, inner.holder, inner.shards, inner.ttl).await?;
             let taken =
                 taken.into_iter().map(|(shard, token)| (shard, Held { token: FencingToken(token), until }));
             self.held().extend(taken);
+            if !self.are_complete() {
+                // Two that began at once must not keep half of them each.
+                self.give_back().await?;
+            }
         }
         if self.are_complete() {
             inner.complete.notify_waiters();

@@ -103,9 +103,10 @@ where
     jobs.push(jobs::close_gaps(indexer.clone(), &env.tasks));
     jobs.push(jobs::close_index(close, leases.clone(), &env.tasks));
     let events = Arc::new(Events::new(indexer.clone()));
-    for job in consumer(&bus, events::CONSUMER, &events::KINDS, events, config.consumer.clone()) {
-        jobs.push(jobs::once_settled(job, indexer.clone(), index, opened, &env.tasks));
-    }
+    let heard = bus.clone();
+    let consumers =
+        move || consumer(&heard, events::CONSUMER, &events::KINDS, events.clone(), config.consumer.clone());
+    jobs.push(jobs::consume_events(consumers, indexer.clone(), index, opened, &env.tasks));
 
     let probes = vec![db.probe("postgres"), env.nats.probe(), held(leases)];
     let looks = Semaphore::new((indexer.config.database.max_connections / 4).max(1) as usize);

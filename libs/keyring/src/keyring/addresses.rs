@@ -69,7 +69,7 @@ impl Keyring {
     ) -> Result<(), KeyError> {
         let macs = self.macs(tenant, addresses).await?;
         let mark = mark.map(|mark| mark.0);
-        self.0.store.set_addresses(tenant, subject, &macs, self.0.clock.now(), mark).await
+        self.0.store.settle_addresses(tenant, subject, &macs, self.0.clock.now(), mark).await
     }
 
     /// Subjects that have this address, whichever version of key and rules it was indexed under.
@@ -117,11 +117,19 @@ impl Keyring {
 pub struct Mark(pub(crate) OffsetDateTime);
 
 impl Inner {
+    /// Whoever asks while they are being loaded waits for that and gets its outcome.
     async fn lists(&self, tenant: TenantId) -> Result<Lists, KeyError> {
-        let now = self.clock.millis();
-        if let Some(lists) = self.lists.get(&tenant).filter(|lists| now < lists.until) {
-            return Ok(lists);
+        let load = async || self.lists.try_get_with(tenant, self.load_lists(tenant)).await;
+        let mut lists = load().await.map_err(|error| KeyError::clone(&error))?;
+        if self.clock.millis() >= lists.until {
+            self.lists.invalidate(&tenant).await;
+            lists = load().await.map_err(|error| KeyError::clone(&error))?;
         }
+        Ok(lists)
+    }
+
+    async fn load_lists(&self, tenant: TenantId) -> Result<Lists, KeyError> {
+        let now = self.clock.millis();
         let mut rows = self.store.index_keys(tenant).await?;
         let has = |rows: &[(i16, u32, Vec<u8>)], kind: Kind| rows.iter().any(|(k, ..)| *k == kind as i16);
         if !has(&rows, Kind::BlindIndex) || !has(&rows, Kind::Suppression) {
@@ -137,7 +145,7 @@ impl Inner {
             // Someone else's may have been first.
             rows = self.store.index_keys(tenant).await?;
         }
-        let lists = Lists {
+        Ok(Lists {
             blind: BlindIndex::new(
                 b"lethe blind index",
                 &self.unwrap_all(tenant, &rows, Kind::BlindIndex).await?,
@@ -147,9 +155,7 @@ impl Inner {
                 &self.unwrap_all(tenant, &rows, Kind::Suppression).await?,
             ),
             until: now + self.lists_lifetime,
-        };
-        self.lists.insert(tenant, lists.clone());
-        Ok(lists)
+        })
     }
 
     async fn make_list_key(&self, tenant: TenantId, kind: Kind) -> Result<(), KeyError> {

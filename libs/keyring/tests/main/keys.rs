@@ -1,5 +1,7 @@
 //! Secrets in the keystore: made once, had again by any process of the service, through outages and not for ever.
 
+use std::sync::atomic::Ordering;
+
 use futures::future::join_all;
 use lethe_keyring::{KeyError, Kms as _, Purpose};
 use uuid::Uuid;
@@ -213,4 +215,24 @@ async fn no_role_sees_another_tenants_rows() {
     assert!(foreign.is_err());
     // The jobs role finds ids, never wraps.
     assert!(sqlx::query("select wrapped from secrets").fetch_all(database.jobs()).await.is_err());
+}
+
+#[tokio::test]
+async fn however_many_wait_for_a_cold_tenants_keys_they_are_fetched_once() {
+    let world = World::new().await;
+    let warm = world.keyring().await;
+    warm.create(TENANT, Some(subject(1)), &[], subject(1)).await.unwrap();
+    warm.blind(TENANT).await.unwrap();
+    let cold = world.keyring().await;
+    world.kms.unwraps.store(0, Ordering::SeqCst);
+    let lists = join_all((0..40).map(|_| cold.blind(TENANT))).await;
+    assert!(lists.iter().all(Result::is_ok));
+    assert_eq!(world.kms.unwraps.load(Ordering::SeqCst), 1);
+    // An outage is one outage for all who wait, and over when it is over.
+    let cold = world.keyring().await;
+    world.kms.answers(1);
+    let lists = join_all((0..40).map(|_| cold.blind(TENANT))).await;
+    assert!(lists.iter().all(|list| matches!(list, Err(KeyError::Unavailable(_)))));
+    world.kms.answers(0);
+    cold.blind(TENANT).await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicU8, AtomicU32, Ordering},
 };
 
 use futures::future::{BoxFuture, FutureExt as _};
@@ -45,7 +45,7 @@ impl World {
         let local = LocalKms::open(files.path().join("messaging"), clock.clone(), Entropy::system()).unwrap();
         Self {
             keystore: Databases::keystore("messaging", &migrations()).await,
-            kms: Arc::new(Breakable { inner: local, broken: AtomicU8::new(0) }),
+            kms: Arc::new(Breakable { inner: local, broken: AtomicU8::new(0), unwraps: AtomicU32::new(0) }),
             limits: KmsConfig::local(files.path()),
             clock,
             files,
@@ -83,6 +83,8 @@ impl World {
 pub(crate) struct Breakable {
     pub(crate) inner: LocalKms,
     pub(crate) broken: AtomicU8,
+    /// Unwraps that were asked for.
+    pub(crate) unwraps: AtomicU32,
 }
 
 impl Breakable {
@@ -120,6 +122,7 @@ impl Kms for Breakable {
         context: &'a EncryptionContext,
         wrapped: &'a [u8],
     ) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, KmsError>> {
+        self.unwraps.fetch_add(1, Ordering::SeqCst);
         self.through(self.inner.unwrap(key, context, wrapped))
     }
     fn disable<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), KmsError>> {

@@ -19,7 +19,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::Notify,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body};
@@ -33,8 +33,10 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(25), Duration::from_s
 /// A peer that says nothing is asked whether it lives, and given up when it does not answer: half-open and paused ones.
 const ASK_AFTER: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// The reasons with which a service turns a call away before it is begun.
-const TURNED_AWAY: [&str; 2] = ["STOPPING", "TOO_MANY_CALLS"];
+/// How long a replica that turned a call away is asked after the others.
+const ASKED_LAST: Duration = Duration::from_secs(1);
+/// The reasons with which a replica says that another one may take the call: it did nothing that may not be done again.
+const TURNED_AWAY: [&str; 3] = ["STOPPING", "TOO_MANY_CALLS", "SHARD_ELSEWHERE"];
 
 /// One address of a service.
 pub(super) struct Replica {
@@ -42,6 +44,8 @@ pub(super) struct Replica {
     address: SocketAddr,
     sender: Mutex<Option<SendRequest<Body>>>,
     under_way: AtomicUsize,
+    /// When it last turned a call away.
+    turned_away_at: Mutex<Option<Instant>>,
     stop: CancellationToken,
 }
 
@@ -57,7 +61,14 @@ pub(super) enum Sent {
 
 impl Replica {
     pub(super) fn new(service: &'static str, address: SocketAddr, stop: CancellationToken) -> Self {
-        Self { service, address, sender: Mutex::default(), under_way: AtomicUsize::new(0), stop }
+        Self {
+            service,
+            address,
+            sender: Mutex::default(),
+            under_way: AtomicUsize::new(0),
+            turned_away_at: Mutex::default(),
+            stop,
+        }
     }
 
     /// Its address is the service's no more: running calls end, and the connection with them.
@@ -69,9 +80,12 @@ impl Replica {
         self.sender().as_ref().is_some_and(|sender| !sender.is_closed())
     }
 
-    /// Calls that wait for an answer.
-    pub(super) fn load(&self) -> usize {
-        self.under_way.load(Ordering::Relaxed)
+    /// By what the least is first asked: whether it turned a call away a moment ago (it drains, is full, or waits for
+    /// another's lease), and how many calls wait for its answer.
+    pub(super) fn reluctance(&self) -> (bool, usize) {
+        let turned_away_at = *self.turned_away_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = turned_away_at.is_some_and(|at| at.elapsed() < ASKED_LAST);
+        (lately, self.under_way.load(Ordering::Relaxed))
     }
 
     /// Keeps a connection until [`Replica::leave`] or the end of the process; each one is told to `connected`.
@@ -158,7 +172,14 @@ impl Replica {
             return Sent::NotBegun(None);
         }
         match sender.try_send_request(request).await {
-            Ok(response) => answered(response.map(|body| Body::new(body.map_err(lost)))),
+            Ok(response) => {
+                let sent = answered(response.map(|body| Body::new(body.map_err(lost))));
+                if matches!(sent, Sent::NotBegun(_)) {
+                    let mut at = self.turned_away_at.lock().unwrap_or_else(PoisonError::into_inner);
+                    *at = Some(Instant::now());
+                }
+                sent
+            }
             Err(mut error) => {
                 let never_left = error.take_message().is_some();
                 let error = error.into_error();

@@ -91,8 +91,9 @@ mod tests {
 
     /// The defaults with something laid over them.
     fn checked(over: &str) -> Result<(), String> {
+        let needed = "[retention.certificate]\nsigning_key = \"of somewhere\"";
         let mut layers = defaults().to_vec();
-        layers.push(over);
+        layers.extend([needed, over]);
         let config: Config =
             lethe_service::load(&layers, None, std::iter::empty()).map_err(|error| error.to_string())?;
         config.check_wires().map_err(|error| format!("{error:#}"))

@@ -33,13 +33,13 @@ pub(crate) struct Client {
 impl Client {
     /// Signs in; a one-time password is changed at once.
     pub(crate) async fn log_in(
+        http: reqwest::Client,
         url: &str,
         tenant: &str,
         email: &str,
         password: &str,
         own_password: &str,
     ) -> anyhow::Result<Self> {
-        let http = reqwest::Client::new();
         let mut client = Self { http, url: url.to_owned(), token: String::new() };
         let log_in = |password: &str| json!({"tenant": tenant, "email": email, "password": password});
         let session = client.send(Method::POST, "/v1/sessions", None, Some(log_in(password))).await?;

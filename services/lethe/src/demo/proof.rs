@@ -96,6 +96,9 @@ pub async fn search_leftovers(
         .map(|entry| entry.map(|entry| entry.file_name()))
         .collect::<Result<_, _>>()?;
     names.sort();
+    // Replicas of search have one each.
+    let indexes = names.iter().filter(|name| name.to_string_lossy().starts_with("index"));
+    let indexes: Vec<_> = indexes.map(|name| folder.join(name)).collect();
     for name in names {
         let (store, path) = (name.to_string_lossy().into_owned(), folder.join(&name));
         if path.is_dir() {
@@ -123,15 +126,17 @@ pub async fn search_leftovers(
     let nats = Nats::connect("leftovers", &config.nats).await?;
     search.jetstream("nats", nats.jetstream()).await?;
     let terms = |text: &str| analysis::tokens(text).into_iter().map(|token| token.term).collect();
-    tokio::task::block_in_place(|| {
-        search.index("index", terms, |visit| {
-            tantivy::read_folder(&folder.join("index"), &mut |piece| {
-                let (segment, field, is_term) =
-                    (piece.segment, piece.field, piece.kind == tantivy::PieceKind::Term);
-                visit(IndexPiece { segment, field, is_term, bytes: piece.bytes });
+    for index in indexes {
+        tokio::task::block_in_place(|| {
+            search.index("index", terms, |visit| {
+                tantivy::read_folder(&index, &mut |piece| {
+                    let (segment, field, is_term) =
+                        (piece.segment, piece.field, piece.kind == tantivy::PieceKind::Term);
+                    visit(IndexPiece { segment, field, is_term, bytes: piece.bytes });
+                })
             })
-        })
-    })?;
+        })?;
+    }
     let report = search.report();
     for (store, bytes) in &report.stores {
         say(&format!("{store}: {:.1} MiB", *bytes as f64 / f64::from(1 << 20)));

@@ -45,6 +45,10 @@ pub(super) async fn search_messages(
         Some(wait_for) => wait(api, &context, tenant, wait_for).await?,
         None => true,
     };
+    // An index that is not the one that counts answers nothing: the caller goes to the replica whose it is.
+    if !api.indexer.holds(tenant) {
+        return Err(Error::ShardElsewhere);
+    }
     let (mut hits, mut next) = (Vec::new(), None);
     for _ in 0..ROUNDS {
         // One more than the page holds tells whether there is a next one.

@@ -220,6 +220,10 @@ impl Engine for TantivyEngine {
         self.run(&self.shards[usize::from(shard)], Shard::expunge).boxed()
     }
 
+    fn clear(&self, shard: u16) -> BoxFuture<'_, Result<(), EngineError>> {
+        self.run(&self.shards[usize::from(shard)], Shard::clear).boxed()
+    }
+
     fn scan(&self, tenant: TenantId, wanted: Wanted) -> BoxFuture<'_, Result<Scanned, EngineError>> {
         let folder = shard_folder(&self.folder, self.shard(tenant));
         self.run(self.of(tenant), move |shard| {

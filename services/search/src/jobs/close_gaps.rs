@@ -25,6 +25,9 @@ pub(crate) fn close_gaps(indexer: Arc<Indexer>, tasks: &lethe_ambient::Tasks) ->
 }
 
 async fn round(indexer: &Indexer, age: Duration) -> Result<Progress, Error> {
+    if !indexer.leases.are_complete() {
+        return Ok(Progress::Idle);
+    }
     let gaps = store::progress::gaps(&indexer.db, age, BATCH).await?;
     let mut failed = None;
     for (tenant, contact) in &gaps {

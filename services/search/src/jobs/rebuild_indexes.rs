@@ -30,6 +30,10 @@ pub(crate) fn rebuild_indexes(indexer: Arc<Indexer>, tasks: &Tasks) -> Job {
 }
 
 async fn round(indexer: &Indexer) -> Result<Progress, Error> {
+    // Whose index it is indexes it anew.
+    if !indexer.leases.are_complete() {
+        return Ok(Progress::Idle);
+    }
     let Some(due) = store::tenants::due(&indexer.db).await? else { return Ok(Progress::Idle) };
     let rebuilt = rebuild(indexer, &due).await;
     let mut tx = indexer.db.tenant(due.tenant).await?;

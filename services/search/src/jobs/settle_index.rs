@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use lethe_ambient::Tasks;
 use lethe_service::Job;
 use uuid::Uuid;
@@ -18,27 +19,41 @@ const PAGE: u32 = 1_000;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Runs `job`, the consumer, once the index is settled.
-pub(crate) fn once_settled(
-    job: Job,
+/// Runs the consumers that `jobs` makes while the shards are ours and the index is settled. When another process takes
+/// the shards, the index here is emptied, and waits for its turn to be filled anew.
+pub(crate) fn consume_events(
+    jobs: impl Fn() -> Vec<Job> + Send + 'static,
     indexer: Arc<Indexer>,
     index: Uuid,
     opened: Opened,
     tasks: &Tasks,
 ) -> Job {
-    let (name, run, tasks) = (job.name, job.run, tasks.clone());
-    Job::new(name, async move {
-        tokio::select! {
-            () = indexer.leases.complete() => {}
-            () = tasks.stopped() => return,
-        }
-        while let Err(error) = settle(&indexer, index, opened).await {
-            tracing::warn!(%error, "the index cannot be compared with the database");
-            if !tasks.rest(PAUSE).await {
-                return;
+    let tasks = tasks.clone();
+    Job::new("search.consume_events", async move {
+        let mut opened = opened;
+        loop {
+            tokio::select! {
+                () = indexer.leases.complete() => {}
+                () = tasks.stopped() => return,
             }
+            while let Err(error) = settle(&indexer, index, opened).await {
+                tracing::warn!(%error, "the index cannot be compared with the database");
+                if !tasks.rest(PAUSE).await {
+                    return;
+                }
+            }
+            tokio::select! {
+                _stopping = join_all(jobs().into_iter().map(|job| job.run)) => return,
+                () = indexer.leases.lost() => {}
+            }
+            while let Err(error) = indexer.step_down().await {
+                tracing::error!(%error, "the index of before could not be emptied");
+                if !tasks.rest(PAUSE).await {
+                    return;
+                }
+            }
+            opened = Opened::Empty;
         }
-        run.await;
     })
 }
 

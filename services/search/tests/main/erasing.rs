@@ -191,6 +191,9 @@ impl Engine for Between {
     fn expunge(&self, shard: u16) -> BoxFuture<'_, Result<Expunged, EngineError>> {
         self.inner.expunge(shard)
     }
+    fn clear(&self, shard: u16) -> BoxFuture<'_, Result<(), EngineError>> {
+        self.inner.clear(shard)
+    }
     fn scan(&self, tenant: TenantId, wanted: Wanted) -> BoxFuture<'_, Result<Scanned, EngineError>> {
         self.inner.scan(tenant, wanted)
     }

@@ -1,10 +1,12 @@
 //! One process writes; what fails does not hold up the rest.
 
 use lethe_outbox::dead_letters;
+use lethe_testkit::Databases;
 
 use crate::{
     messaging::Place,
     stage::{Kept, Stage, texts, until},
+    support::{files, lies_about},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,5 +61,38 @@ async fn one_dead_letter_does_not_hold_back_what_comes_after_it() {
     until("the dead letter", || async { dead_letters(&stage.db, 10).await.unwrap().len() == 1 }).await;
     let letter = dead_letters(&stage.db, 10).await.unwrap().remove(0);
     assert_eq!((letter.reason.as_str(), letter.attempts), ("CORRUPT", 2));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_whose_shards_another_process_took_is_emptied_and_is_filled_anew_when_they_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::again(&mut Kept::new().await, folder.path(), |config| config.lease_ms = 300).await;
+    let place = stage.place();
+    let (id, seq) = stage.messaging.say(place, "numbat").await;
+    assert_eq!(stage.search(place, "numbat", seq).await, texts(&[id]));
+    assert_eq!(lies_about(folder.path(), "numbat"), (true, true));
+
+    let mut superuser = Databases::superuser(&stage.config.database).await;
+    let take =
+        "update shard_leases set holder = gen_random_uuid(), token = token + 1, expires_at = 'infinity'";
+    sqlx::query(take).execute(&mut superuser).await.unwrap();
+    sqlx::query("update index_identity set id = gen_random_uuid()").execute(&mut superuser).await.unwrap();
+    until("the index to be emptied", || async {
+        // Files go while they are looked at.
+        let has =
+            |file| std::fs::read(file).is_ok_and(|bytes| bytes.windows(6).any(|window| window == b"numbat"));
+        !files(folder.path()).into_iter().any(has)
+    })
+    .await;
+    assert_eq!(lies_about(folder.path(), "numbat"), (false, false));
+    assert_eq!(stage.look(place.tenant, "numbat").await, texts(&[]));
+    let (other, _) = stage.messaging.say(place, "numbat once more").await;
+
+    sqlx::query("update shard_leases set expires_at = '-infinity'").execute(&mut superuser).await.unwrap();
+    until("it to be filled anew", || async {
+        stage.look(place.tenant, "numbat").await == texts(&[other, id])
+    })
+    .await;
     stage.stop().await;
 }

@@ -47,6 +47,22 @@ impl Shard {
         Ok(expunged)
     }
 
+    /// Removes everything; durable when it returns.
+    pub(super) fn clear(&self) -> Result<(), EngineError> {
+        let mut writing = self.keep_still()?;
+        writing.forget();
+        let writer = writing.writer(&self.index)?;
+        writer.delete_all_documents()?;
+        writer.commit()?;
+        // Searches let go of the old segments first.
+        self.reload()?;
+        let collected = writing.writer(&self.index)?.garbage_collect_files().wait()?;
+        if !collected.failed_to_delete_files.is_empty() {
+            return Err(EngineError::NotExpunged);
+        }
+        self.sync()
+    }
+
     /// The segments that hold deleted documents, and how many.
     fn holding(&self) -> Result<Vec<(SegmentId, u32)>, EngineError> {
         let segments = self.index.searchable_segment_metas()?;

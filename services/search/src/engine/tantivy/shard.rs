@@ -367,6 +367,11 @@ impl Writing {
         }
     }
 
+    /// Forgets what was written and deleted lately: all of it is about to go.
+    pub(super) fn forget(&mut self) {
+        self.recent = Recent::default();
+    }
+
     /// Drops the writer with all that was not committed.
     fn give_up(&mut self) {
         self.finish_merge();
