@@ -26,3 +26,8 @@ async fn ms_01_every_field_of_a_contact_can_be_rectified() {
 async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
     claims::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too().await;
 }
+
+#[tokio::test]
+async fn id_11_programs_sign_with_api_keys_that_have_scopes_limits_and_a_log() {
+    claims::id_11_programs_sign_with_api_keys_that_have_scopes_limits_and_a_log().await;
+}

@@ -21,3 +21,13 @@ async fn id_08_sessions_expire_are_listed_and_revoked_at_once() {
 async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
     claims::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too().await;
 }
+
+#[tokio::test]
+async fn id_11_programs_sign_with_api_keys_that_have_scopes_limits_and_a_log() {
+    claims::id_11_programs_sign_with_api_keys_that_have_scopes_limits_and_a_log().await;
+}
+
+#[tokio::test]
+async fn id_17_limits_by_tenant_key_member_and_address_and_protected_log_in() {
+    claims::id_17_limits_by_tenant_key_member_and_address_and_protected_log_in().await;
+}

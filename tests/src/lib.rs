@@ -6,7 +6,9 @@ mod apart;
 mod api;
 mod collector;
 mod erase;
+mod machine;
 mod platform;
+mod replica;
 mod talk;
 mod within;
 
@@ -15,6 +17,8 @@ pub use apart::{Apart, Paused, Process, apart};
 pub use api::{Answer, Api, PASSWORD};
 pub use collector::Collector;
 pub use erase::erase;
+pub use machine::{Machine, Signed};
 pub use platform::{Platform, Tenant, platform};
+pub use replica::Replica;
 pub use talk::Talk;
 pub use within::within;

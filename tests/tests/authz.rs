@@ -259,7 +259,10 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
     let me = one.owner.get("/v1/self").await.ok();
     let sessions = one.owner.get("/v1/sessions").await.ok();
     let team = one.owner.create("/v1/teams", "t-1", json!({"name": "Support"})).await.ok();
+    let key = json!({"name": "Import", "scopes": ["read_inbox"]});
+    let key = one.owner.create("/v1/api-keys", "k-1", key).await.ok();
     let ids = BTreeMap::from([
+        ("api_key_id", key["api_key"]["api_key_id"].as_str().expect("an id").to_owned()),
         ("contact_id", talk.contact.clone()),
         ("conversation_id", talk.conversation.clone()),
         ("message_id", message),

@@ -243,6 +243,12 @@ async fn members(twice: &mut Twice<'_>) {
     twice.call(("EraseMember", Method::POST, &format!("{path}/erase"), &[], Some(all))).await;
     twice.call(("GetMemberErasure", Method::GET, &format!("{path}/erasure"), &[], None)).await;
     twice.call(("ListMembers", Method::GET, "/v1/members", &[], None)).await;
+    let key = json!({"name": "Import", "scopes": ["read_inbox"]});
+    let made = twice.call(("CreateApiKey", Method::POST, "/v1/api-keys", &KEY, Some(key))).await;
+    twice.call(("ListApiKeys", Method::GET, "/v1/api-keys", &[], None)).await;
+    let key = format!("/v1/api-keys/{}", made["api_key"]["api_key_id"].as_str().expect("an id"));
+    twice.call(("RevokeApiKey", Method::DELETE, &key, &[], None)).await;
+    twice.call(("ListApiRequests", Method::GET, "/v1/api-requests", &[], None)).await;
     let tenant = twice.call(("GetTenant", Method::GET, "/v1/tenant", &[], None)).await;
     let version = format!("\"{}\"", tenant["version"]);
     let name = json!({"name": "Acme Limited"});

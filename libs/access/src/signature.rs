@@ -70,6 +70,9 @@ pub enum Fault {
     /// `expires` is over.
     #[error("the signature has expired")]
     Expired,
+    /// Made for a host that is not ours.
+    #[error("the request names a host that is not this one's")]
+    Authority,
     /// A change without `Idempotency-Key`.
     #[error("a signed change needs an Idempotency-Key: it is the nonce")]
     NonceRequired,
@@ -95,6 +98,7 @@ impl Fault {
             Self::Component => "SIGNATURE_COMPONENT_UNUSABLE",
             Self::Created => "SIGNATURE_NOT_CURRENT",
             Self::Expired => "SIGNATURE_EXPIRED",
+            Self::Authority => "SIGNATURE_AUTHORITY_UNKNOWN",
             Self::NonceRequired => "SIGNATURE_NONCE_REQUIRED",
             Self::KeyUnknown => "API_KEY_UNKNOWN",
             Self::Mismatch => "SIGNATURE_INVALID",
@@ -107,6 +111,7 @@ impl Fault {
         match self {
             Self::Malformed(header) => header,
             Self::Mismatch => "Signature",
+            Self::Authority => "Host",
             Self::NonceRequired => "Idempotency-Key",
             Self::Digest => "Content-Digest",
             _ => "Signature-Input",

@@ -4,6 +4,8 @@
 #![allow(unused_qualifications, reason = "in what utoipa's macros write")]
 
 mod account;
+mod api_keys;
+mod api_requests;
 mod audit_events;
 mod certificate;
 mod consents;
@@ -65,6 +67,9 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(teams::get_team, teams::update_team, teams::delete_team))
         .routes(routes!(teams::add_team_member, teams::remove_team_member))
         .routes(routes!(audit_events::list_audit_events))
+        .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
+        .routes(routes!(api_keys::revoke_api_key))
+        .routes(routes!(api_requests::list_api_requests))
         .routes(routes!(contacts::create_contact, contacts::list_contacts))
         .routes(routes!(contacts::get_contact, contacts::update_contact))
         .routes(routes!(contacts::look_up_contacts))
@@ -115,7 +120,7 @@ pub(crate) fn router(app: App) -> Router {
     members
         .route_layer(from_fn_with_state(app.clone(), session::authenticate))
         .merge(public)
-        .merge(docs::routes(&document))
+        .merge(docs::pages(&document))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(app.clone(), edge::edge))

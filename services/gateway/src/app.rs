@@ -5,8 +5,8 @@ use std::sync::Arc;
 use lethe_ambient::{Clock, Entropy, Tasks};
 use lethe_proto::{
     identity::{
-        identity_service_client::IdentityServiceClient, person_service_client::PersonServiceClient,
-        team_service_client::TeamServiceClient,
+        api_key_service_client::ApiKeyServiceClient, identity_service_client::IdentityServiceClient,
+        person_service_client::PersonServiceClient, team_service_client::TeamServiceClient,
     },
     messaging::{
         contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
@@ -15,7 +15,7 @@ use lethe_proto::{
     retention::retention_service_client::RetentionServiceClient,
     search::search_service_client::SearchServiceClient,
 };
-use lethe_service::{CallContext, Env, PeerChannel, Probe};
+use lethe_service::{CallContext, Env, Job, PeerChannel, Probe};
 use opentelemetry::metrics::Histogram;
 
 use crate::{
@@ -25,7 +25,10 @@ use crate::{
     json::PageLimit,
     problem::Problem,
     rate::Window,
+    request_log::RequestLog,
+    routes::Routes,
     session::{Acting, Sessions},
+    shares::Shares,
 };
 
 /// A page of 200 messages of 64 KiB, and what else stands in them.
@@ -40,6 +43,8 @@ struct Inner {
     env: Env,
     sessions: Sessions,
     cursors: Cursors,
+    routes: Routes,
+    request_log: RequestLog,
     windows: Windows,
     running: Running,
     duration: Histogram<f64>,
@@ -51,34 +56,41 @@ pub(crate) struct Windows {
     pub(crate) log_in_address: Window,
     pub(crate) log_in_member: Window,
     pub(crate) address: Window,
-    pub(crate) session: Window,
+    pub(crate) member: Window,
+    pub(crate) api_key: Window,
     pub(crate) tenant: Window,
 }
 
 impl App {
-    /// Puts them together.
-    pub(crate) fn new(config: Config, env: Env, probes: Vec<Probe>) -> Result<Self, Unusable> {
+    /// Puts them together; with what the gateway does by itself.
+    pub(crate) fn new(config: Config, env: Env, probes: Vec<Probe>) -> Result<(Self, Vec<Job>), Unusable> {
         config.check()?;
         let key = config.cursor_key()?.unwrap_or_else(|| {
             tracing::info!("no gateway.cursor_key: cursors end with this process");
             env.entropy.bytes()
         });
         let life = std::time::Duration::from_secs(config.cursor_life_s);
-        let rates = &config.rates;
+        let (rates, shares) = (&config.rates, Shares::default());
         let windows = Windows {
-            log_in_address: Window::new("log_in_address", rates.log_in_address),
-            log_in_member: Window::new("log_in_member", rates.log_in_member),
-            address: Window::new("address", rates.address),
-            session: Window::new("session", rates.session),
-            tenant: Window::new("tenant", rates.tenant),
+            log_in_address: Window::new("log_in_address", rates.log_in_address, &shares),
+            log_in_member: Window::new("log_in_member", rates.log_in_member, &shares),
+            address: Window::new("address", rates.address, &shares),
+            member: Window::new("member", rates.member, &shares),
+            api_key: Window::new("api_key", rates.api_key, &shares),
+            tenant: Window::new("tenant", rates.tenant, &shares),
         };
+        let (request_log, recording) = RequestLog::new(config.request_log_queue, &env);
+        let jobs = vec![recording, shares.job(&env)];
+        let routes = Routes::of(&crate::api::document());
         let sessions =
             Sessions::new(config.max_sessions, env.access.clone(), env.peers.clone(), env.clock.clone());
         let cursors = Cursors::new(&key, life, env.clock.clone(), env.entropy.clone());
         let meter = opentelemetry::global::meter("lethe");
         let duration = meter.f64_histogram("http.server.request.duration").with_unit("s").build();
         let running = Running::default();
-        Ok(Self(Arc::new(Inner { config, env, sessions, cursors, windows, running, duration, probes })))
+        let inner =
+            Inner { config, env, sessions, cursors, routes, request_log, windows, running, duration, probes };
+        Ok((Self(Arc::new(inner)), jobs))
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -95,6 +107,12 @@ impl App {
     }
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.0.sessions
+    }
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.0.routes
+    }
+    pub(crate) fn request_log(&self) -> &RequestLog {
+        &self.0.request_log
     }
     pub(crate) fn windows(&self) -> &Windows {
         &self.0.windows
@@ -128,6 +146,10 @@ impl App {
     pub(crate) fn identity(&self, context: &CallContext) -> IdentityServiceClient<PeerChannel> {
         IdentityServiceClient::new(self.peer("identity", context)).max_decoding_message_size(LARGEST_ANSWER)
     }
+    /// Identity's API keys, for this request.
+    pub(crate) fn api_keys(&self, context: &CallContext) -> ApiKeyServiceClient<PeerChannel> {
+        ApiKeyServiceClient::new(self.peer("identity", context)).max_decoding_message_size(LARGEST_ANSWER)
+    }
     /// Retention, for this request.
     pub(crate) fn retention(&self, context: &CallContext) -> RetentionServiceClient<PeerChannel> {
         RetentionServiceClient::new(self.peer("retention", context)).max_decoding_message_size(LARGEST_ANSWER)
@@ -135,6 +157,9 @@ impl App {
 }
 
 impl Acting {
+    pub(crate) fn api_keys(&self) -> ApiKeyServiceClient<PeerChannel> {
+        self.app.api_keys(&self.context)
+    }
     pub(crate) fn identity(&self) -> IdentityServiceClient<PeerChannel> {
         self.app.identity(&self.context)
     }

@@ -11,6 +11,7 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
 
 use crate::{App, problem::Problem, unfit};
 
@@ -22,7 +23,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        read(&collect(request, app.body_limit()).await?).map(Self)
+        let (parts, body) = request.into_parts();
+        read(&collect(&parts.headers, body, app.body_limit(), app).await?).map(Self)
     }
 }
 
@@ -38,7 +40,8 @@ impl FromRequest<App> for NoBody {
         struct Nothing {}
 
         let media_type = require_json(request.headers());
-        let bytes = collect(request, app.body_limit()).await?;
+        let (parts, body) = request.into_parts();
+        let bytes = collect(&parts.headers, body, app.body_limit(), app).await?;
         if !bytes.is_empty() {
             media_type?;
             let Nothing {} = read(&bytes)?;
@@ -71,21 +74,33 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// All bytes of the body, at most `limit`.
-pub(crate) async fn collect(request: Request, limit: usize) -> Result<Bytes, Problem> {
+/// All bytes of the body, at most `limit`, and in time.
+///
+/// # Errors
+/// 413, 408, 400.
+pub(crate) async fn collect(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    app: &App,
+) -> Result<Bytes, Problem> {
+    // What is left of the body is not read: the connection cannot be used again.
+    let close = |problem: Problem| problem.with_header(header::CONNECTION, HeaderValue::from_static("close"));
     let too_large = || {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", format!("is longer than {limit} bytes"))
-            // What is left of the body is not read: the connection cannot be used again.
-            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+        let detail = format!("is longer than {limit} bytes");
+        close(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail))
     };
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Problem::bad_request("BODY_INCOMPLETE", "ended too early")),
+    match timeout(app.config().body_timeout(), Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::bad_request("BODY_INCOMPLETE", "ended too early")),
+        Err(_) => {
+            Err(close(Problem::new(StatusCode::REQUEST_TIMEOUT, "BODY_TOO_SLOW", "did not arrive in time")))
+        }
     }
 }
 

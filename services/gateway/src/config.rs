@@ -33,10 +33,16 @@ pub struct Config {
     pub drain_timeout_ms: u64,
     /// Networks whose forwarding headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Hosts that signed requests may name.
+    pub authorities: Vec<String>,
+    /// How long a request's body may take.
+    pub body_timeout_ms: u64,
     /// Origins besides our own that may use a cookie session.
     pub origins: Vec<String>,
     /// Principals kept in memory.
     pub max_sessions: u64,
+    /// Requests of API keys that wait to be recorded.
+    pub request_log_queue: usize,
     /// How long a cursor is good for.
     pub cursor_life_s: u64,
     /// 32 bytes in base64url.
@@ -60,6 +66,11 @@ impl Config {
         Duration::from_millis(self.request_timeout_ms)
     }
 
+    /// How long a request's body may take.
+    pub(crate) fn body_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_timeout_ms)
+    }
+
     /// Refuses what would only show later.
     pub(crate) fn check(&self) -> Result<(), Unusable> {
         let wrong = |option, message| Err(Unusable { option, message });
@@ -70,6 +81,7 @@ impl Config {
         for (option, number) in [
             ("header_timeout_ms", self.header_timeout_ms),
             ("request_timeout_ms", self.request_timeout_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
             ("max_sessions", self.max_sessions),
             ("cursor_life_s", self.cursor_life_s),
         ] {
@@ -77,11 +89,23 @@ impl Config {
                 return wrong(option, "must be 1 or more");
             }
         }
+        if self.request_log_queue == 0 {
+            return wrong("request_log_queue", "must be 1 or more");
+        }
         if self.max_connections == 0 || self.max_in_flight == 0 || self.body_limit_bytes == 0 {
             return wrong("max_connections", "this, max_in_flight and body_limit_bytes must be 1 or more");
         }
         if self.origins.iter().any(|origin| !origin.contains("://") || origin.ends_with('/')) {
             return wrong("origins", "must look like https://inbox.example.com, without a path");
+        }
+        let fits = |authority: &String| {
+            !authority.is_empty() && !authority.contains(['/', '@']) && *authority == authority.to_lowercase()
+        };
+        if !self.authorities.iter().all(fits) {
+            return wrong(
+                "authorities",
+                "must look like api.example.com, in lower case, without scheme and path",
+            );
         }
         if !self.rates.are_sane() {
             return wrong("rates", "`requests` and `per_s` must be 1 or more");

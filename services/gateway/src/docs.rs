@@ -10,6 +10,8 @@ use axum::{Router, response::IntoResponse, routing::get};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use lethe_access::{Permission, ROLES, allows};
+use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -22,13 +24,13 @@ use utoipa::{
     },
 };
 
-use crate::{App, problem};
+use crate::{App, problem, routes};
 
 const DESCRIPTION: &str = "\
 Lethe keeps conversations with a tenant's customers, finds them, and erases them provably.
 
 **Credentials.** `POST /v1/sessions` answers a token for `Authorization: Bearer`, and sets the same as a cookie. Changes \
-by cookie must carry `Origin` and `Sec-Fetch-Site` of this origin.
+by cookie must carry `Origin` and `Sec-Fetch-Site` of this origin. Programs sign each request with an API key: see *signature* below.
 
 **Errors** are problems (RFC 9457, `application/problem+json`) with a stable `code`, the `request_id`, and the name of \
 the field that does not fit; never its value.
@@ -40,17 +42,28 @@ while the first is at work, 422 with another body).
 
 **Lists** come in pages of at most 200; `next` is sealed, good for this list and these filters, and for a day.
 
-**Limits** are told in `RateLimit` and `RateLimit-Policy`; 429 and 503 say in `Retry-After` when to come back.
+**Permissions.** Each operation names the one that it needs, and the roles that have it; a key has those in its scopes.
+
+**Limits** are counted in the windows that an operation names (a tenant's, and its member's or key's); what is left is told in `RateLimit` and `RateLimit-Policy`; 429 and 503 say in `Retry-After` when to come back.
 
 **Tracing.** `traceparent` is taken over from the request; every answer has an `x-request-id` of ours, by which an operator finds it.";
 
-const TAGS: [(&str, &str); 13] = [
+/// How a program signs, for the document.
+const SIGNATURE: &str = "\
+A program's signature by its API key (RFC 9421, `hmac-sha256`), with `Signature-Input`. It covers `@method`, `@authority` and \
+`@target-uri`, and `content-digest` (RFC 9530, sha-256; every body needs one), `idempotency-key` and `if-match` where the request has \
+them; `created` within 60 seconds, `keyid` as the key has it, `alg` and `expires` if you like; one signature a request. A change \
+needs an `Idempotency-Key`: it is the nonce, and a signature that comes again changes nothing. Reads may be repeated for that minute. \
+The key's scopes are the permissions that an operation names.";
+
+const TAGS: [(&str, &str); 14] = [
     ("sessions", "Log in and out, see and end sessions."),
     ("account", "The member who asks."),
     ("tenant", "The tenant that the member belongs to."),
     ("members", "The tenant's people and their roles."),
     ("teams", "Groups of members."),
     ("audit", "Who did what, when."),
+    ("api-keys", "Programs of the tenant's that sign their requests, and what they asked."),
     ("contacts", "The tenant's customers: the data subjects."),
     ("labels", "The tenant's catalogue of them; contacts and conversations carry their ids."),
     ("conversations", "One contact, one channel, a thread of messages."),
@@ -61,12 +74,21 @@ const TAGS: [(&str, &str); 13] = [
 ];
 
 /// Name, status, meaning of every kind of problem.
-const PROBLEMS: [(&str, u16, &str); 17] = [
+const PROBLEMS: [(&str, u16, &str); 18] = [
     ("BadRequest", 400, "The request cannot be read: malformed JSON, path, query, header or cursor."),
-    ("Unauthorized", 401, "No session, or one that is not valid any more."),
-    ("Forbidden", 403, "The member's roles do not allow it, or the page's origin is another one."),
+    (
+        "Unauthorized",
+        401,
+        "No session, or one that is not valid any more; or a signature that breaks a rule: `code` says which.",
+    ),
+    (
+        "Forbidden",
+        403,
+        "The member's roles, or the key's scopes, do not allow it, or the page's origin is another one.",
+    ),
     ("NotFound", 404, "There is no such thing, or it is somebody else's, or it is being erased."),
     ("NotAcceptable", 406, "The client accepts no JSON."),
+    ("RequestTimeout", 408, "The body did not arrive in time."),
     ("Conflict", 409, "Not in this state; `code` says why."),
     ("Gone", 410, "What the idempotency key once created has been erased."),
     ("PreconditionFailed", 412, "Somebody was faster: read again."),
@@ -85,15 +107,25 @@ const PROBLEMS: [(&str, u16, &str); 17] = [
 pub(crate) fn complete(mut members: OpenApi, mut public: OpenApi) -> OpenApi {
     for item in members.paths.paths.values_mut() {
         for operation in operations(item) {
-            operation.security = Some(vec![
+            let mut security = vec![
                 SecurityRequirement::new("bearer", [] as [&str; 0]),
                 SecurityRequirement::new("cookie", [] as [&str; 0]),
-            ]);
+            ];
+            let permission = routes::rpc(operation).map_or(Permission::Unspecified, |rpc| rpc.permission);
+            // A key has no account of its own, and makes no keys.
+            if !matches!(permission, Permission::Unspecified | Permission::OwnAccount | Permission::ApiKeys) {
+                security.push(SecurityRequirement::new("signature", [word(permission.as_str_name())]));
+            }
+            operation.security = Some(security);
+            describe_access(operation, permission);
         }
     }
     for item in public.paths.paths.values_mut() {
         for operation in operations(item) {
             operation.security = Some(Vec::new());
+            if routes::rpc(operation).is_some_and(|rpc| rpc.rpc == "LogIn") {
+                extend(operation, "x-lethe-limits", json!(["log_in_address", "log_in_member"]));
+            }
         }
     }
     members.merge(public);
@@ -135,6 +167,24 @@ fn operations(item: &mut utoipa::openapi::PathItem) -> impl Iterator<Item = &mut
         .filter_map(Option::as_mut)
 }
 
+/// Who may call it, and which windows count it: what the services enforce, said for those who read.
+fn describe_access(operation: &mut Operation, permission: Permission) {
+    let roles = ROLES.into_iter().filter(|role| allows(&[*role], permission));
+    let roles: Vec<String> = roles.map(|role| word(role.as_str_name())).collect();
+    extend(operation, "x-lethe-permission", json!(word(permission.as_str_name())));
+    extend(operation, "x-lethe-roles", json!(roles));
+    extend(operation, "x-lethe-limits", json!(["member", "api_key", "tenant"]));
+}
+
+/// `read_inbox` of `PERMISSION_READ_INBOX`.
+fn word(name: &str) -> String {
+    name.split_once('_').map_or(name, |(_, word)| word).to_lowercase()
+}
+
+fn extend(operation: &mut Operation, name: &str, value: Value) {
+    operation.extensions.get_or_insert_default().insert(name.to_owned(), value);
+}
+
 fn add_components(components: &mut Components) {
     let mut schemas = Vec::new();
     problem::Body::schemas(&mut schemas);
@@ -156,7 +206,9 @@ fn add_components(components: &mut Components) {
         .build();
     let cookie =
         ApiKeyValue::with_description("__Host-lethe_session", "A session's token, set by POST /v1/sessions.");
+    let signature = ApiKeyValue::with_description("Signature", SIGNATURE);
     components.security_schemes = BTreeMap::from([
+        ("signature".to_owned(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Header(signature)))),
         ("bearer".to_owned(), RefOr::T(SecurityScheme::Http(bearer))),
         ("cookie".to_owned(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))),
     ]);
@@ -234,7 +286,7 @@ fn statuses(path: &str, is_safe: bool, operation: &Operation) -> Vec<u16> {
         statuses.push(404);
     }
     if !is_safe {
-        statuses.extend([409, 413, 415, 422]);
+        statuses.extend([408, 409, 413, 415, 422]);
     }
     if has("Idempotency-Key") {
         statuses.push(410);
@@ -249,15 +301,16 @@ fn statuses(path: &str, is_safe: bool, operation: &Operation) -> Vec<u16> {
 }
 
 /// The document as text.
-pub(crate) fn json(document: &OpenApi) -> String {
-    // Schemas of ours hold nothing that JSON cannot.
-    document.to_pretty_json().expect("the document is JSON")
+pub(crate) fn render(document: &OpenApi) -> String {
+    // As a value first: it sorts what the document keeps without order. Schemas of ours hold nothing that JSON cannot.
+    let value = serde_json::to_value(document).expect("the document is JSON");
+    serde_json::to_string_pretty(&value).expect("the document is JSON")
 }
 
 /// `/openapi.json` and `/docs`.
-pub(crate) fn routes(document: &OpenApi) -> Router<App> {
-    let json = Bytes::from(json(document));
-    let page = Bytes::from(page::render(&serde_json::from_slice(&json).unwrap_or_default()));
+pub(crate) fn pages(document: &OpenApi) -> Router<App> {
+    let text = Bytes::from(render(document));
+    let page = Bytes::from(page::render(&serde_json::from_slice(&text).unwrap_or_default()));
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, page::STYLE.as_bytes());
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -275,7 +328,7 @@ pub(crate) fn routes(document: &OpenApi) -> Router<App> {
     Router::new()
         .route(
             "/openapi.json",
-            get(move || std::future::ready(answer("application/json", json.clone(), None))),
+            get(move || std::future::ready(answer("application/json", text.clone(), None))),
         )
         .route(
             "/docs",

@@ -18,13 +18,17 @@ mod precondition;
 mod problem;
 mod query;
 mod rate;
+mod request_log;
+mod routes;
 mod server;
 mod session;
+mod shares;
+mod signed;
 mod unfit;
 
 pub use config::{Config, Unusable};
 pub use edge::address::{Network, NotANetwork, Peer, Wire};
-pub use rate::{Rate, Rates};
+pub use rate::{PlanRates, Rate, Rates};
 pub use server::{Listening, serve};
 
 pub(crate) use app::App;
@@ -46,11 +50,11 @@ pub fn migrations() -> Vec<Migration> {
 /// An option that cannot be meant.
 pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
     let probes = vec![identity_probe(&env)];
-    let app = App::new(config, env, probes.clone())?;
+    let (app, jobs) = App::new(config, env, probes.clone())?;
     Ok(Parts {
         name: NAME,
         grpc: tonic::service::Routes::default(),
-        jobs: Vec::new(),
+        jobs,
         probes,
         http: Some(api::router(app)),
     })
@@ -67,5 +71,5 @@ fn identity_probe(env: &Env) -> Probe {
 
 /// The OpenAPI 3.1 document of all routes, as it is committed in `services/gateway/openapi.json`.
 pub fn openapi_json() -> String {
-    docs::json(&api::document())
+    docs::render(&api::document())
 }

@@ -41,8 +41,9 @@ pub(crate) struct Picture {
 impl FromRequest<App> for Picture {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
-        let given = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let given = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let known =
             |given: &str| MEDIA_TYPES.into_iter().find(|known| given.trim().eq_ignore_ascii_case(known));
         let media_type = given.and_then(known).ok_or_else(|| {
@@ -54,7 +55,7 @@ impl FromRequest<App> for Picture {
             .at("Content-Type")
             .with_header(header::ACCEPT, HeaderValue::from_static("image/png, image/jpeg, image/webp"))
         })?;
-        Ok(Self { media_type, content: collect(request, MOST_BYTES).await? })
+        Ok(Self { media_type, content: collect(&parts.headers, body, MOST_BYTES, app).await? })
     }
 }
 

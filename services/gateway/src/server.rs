@@ -1,24 +1,30 @@
 //! The HTTP server: HTTP/1.1 and HTTP/2, over TLS where a certificate is configured and else in plain (TLS ends before us,
 //! or we are on loopback), with a limit on everything a client could hold open: connections, the time of a handshake, the
-//! time and size of headers, streams.
+//! time and size of headers, streams, resets, and connections that ask nothing.
 //!
 //! The drain takes no more connections, lets the running requests finish, and cuts what is late.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header};
+use http_body_util::BodyExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use lethe_ambient::Tasks;
 use lethe_service::{BuildError, tls::Https};
-use std::sync::Arc;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -32,6 +38,10 @@ use crate::{
 const MOST_STREAMS: u32 = 250;
 /// For a year browsers come over TLS alone (RFC 6797).
 const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
+/// Streams that a client reset before we looked at them (CVE-2023-44487), and that we reset because of its errors: more, and
+/// the connection goes.
+const MOST_RESETS: usize = 20;
+const MOST_ERRORS: usize = 100;
 /// After an error of `accept` (no more descriptors) it is tried again after so long.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -99,6 +109,8 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(header_timeout)
         .keep_alive_timeout(header_timeout)
         .max_concurrent_streams(MOST_STREAMS)
+        .max_pending_accept_reset_streams(MOST_RESETS)
+        .max_local_error_reset_streams(MOST_ERRORS)
         .max_header_list_size(u32::try_from(config.header_limit_bytes).unwrap_or(u32::MAX));
     builder
 }
@@ -161,13 +173,15 @@ impl Door {
         let _ = stream.set_nodelay(true);
         let (router, builder, watcher) = (self.router.clone(), self.builder.clone(), self.graceful.watcher());
         let (https, limit, cut) = (self.https.clone(), self.handshake_limit, self.cut.clone());
+        let activity = Activity::default();
+        let own = activity.clone();
         let connection = async move {
             let Some(https) = https else {
-                let service = Answering { router, peer: Peer::plain(address) };
+                let service = Answering { router, peer: Peer::plain(address), activity: own };
                 return watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
             };
             let stream = https.accept(stream, limit).await?;
-            let service = Answering { router, peer: Peer { address, wire: Wire::Tls } };
+            let service = Answering { router, peer: Peer { address, wire: Wire::Tls }, activity: own };
             watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
         };
         self.tasks.spawn("http connection", async move {
@@ -176,6 +190,7 @@ impl Door {
                     // The client's doing: a reset, a timeout, nonsense instead of TLS or HTTP.
                     tracing::debug!(error, "a connection ended");
                 },
+                () = activity.idle(limit) => tracing::debug!("a connection asked nothing"),
                 () = cut.cancelled() => {}
             }
             drop(place);
@@ -187,6 +202,7 @@ impl Door {
 struct Answering {
     router: Router,
     peer: Peer,
+    activity: Activity,
 }
 
 impl hyper::service::Service<Request<hyper::body::Incoming>> for Answering {
@@ -206,12 +222,67 @@ impl hyper::service::Service<Request<hyper::body::Incoming>> for Answering {
         }
         // A router is always ready.
         let (answer, wire) = (self.router.clone().call(request), self.peer.wire);
+        let asking = self.activity.begin();
         Box::pin(async move {
             let mut answer = answer.await?;
             if wire == Wire::Tls {
                 answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, TLS_ALONE);
             }
-            Ok(answer)
+            // Until the client has the whole answer, or has gone.
+            Ok(answer.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _held = &asking;
+                    frame
+                }))
+            }))
         })
+    }
+}
+
+/// Whether a connection asks anything. HTTP/1 headers that do not end are cut off by hyper; what it does not is a client that
+/// does not even say which version it speaks, and one of HTTP/2 that answers pings and begins no request.
+#[derive(Clone)]
+struct Activity(Arc<Mutex<(usize, Instant)>>);
+
+/// One request that is being answered; ends when it is dropped.
+struct Asking(Activity);
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new((0, Instant::now()))))
+    }
+}
+
+impl Activity {
+    fn begin(&self) -> Asking {
+        self.state(|(running, _)| *running += 1);
+        Asking(self.clone())
+    }
+
+    /// Ends when nothing was asked for so long.
+    async fn idle(&self, limit: Duration) {
+        loop {
+            let (running, since) = self.state(|state| *state);
+            if running > 0 {
+                tokio::time::sleep(limit).await;
+            } else if since.elapsed() >= limit {
+                return;
+            } else {
+                tokio::time::sleep_until(since + limit).await;
+            }
+        }
+    }
+
+    fn state<T>(&self, with: impl FnOnce(&mut (usize, Instant)) -> T) -> T {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.state(|(running, since)| {
+            *running -= 1;
+            *since = Instant::now();
+        });
     }
 }

@@ -1,8 +1,11 @@
 //! The RPCs of identity: one file each, and here what they share.
 
+mod api_keys;
 mod authenticate;
+mod authenticate_signature;
 mod change_password;
 mod check_principal;
+mod create_api_key;
 mod create_member;
 mod create_tenant;
 mod deactivate_member;
@@ -10,6 +13,9 @@ mod get_member;
 mod get_self;
 mod get_tenant;
 mod grant_role;
+mod lease_rates;
+mod list_api_keys;
+mod list_api_requests;
 mod list_audit_events;
 mod list_log_in_records;
 mod list_members;
@@ -18,12 +24,15 @@ mod log_in;
 mod log_out;
 mod participant;
 mod person;
+mod record_api_requests;
+mod revoke_api_key;
 mod revoke_role;
 mod revoke_session;
 mod set_plan;
 mod team;
 mod update_member;
 mod update_tenant;
+mod use_signature;
 mod watch_revocations;
 
 use std::sync::Arc;

@@ -29,6 +29,8 @@ pub struct Config {
     pub log_in: LogInConfig,
     /// How many teams there may be.
     pub teams: TeamConfig,
+    /// What is kept of API keys.
+    pub api_keys: ApiKeyConfig,
     /// How revocations travel.
     pub revocations: RevocationConfig,
     /// What is deleted when.
@@ -88,6 +90,8 @@ pub struct LogInConfig {
     pub per_address: u32,
     /// Milliseconds.
     pub failure_floor_ms: u64,
+    /// At a time.
+    pub at_once: usize,
 }
 
 /// `identity.teams`.
@@ -120,4 +124,14 @@ pub struct SweepConfig {
     pub log_in_records_days: u32,
     /// Hours.
     pub idempotency_hours: u32,
+}
+
+/// `identity.api_keys`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeyConfig {
+    /// Of one tenant, revoked ones not counted.
+    pub most: u32,
+    /// Days that requests, and keys after their revocation, are kept.
+    pub requests_days: u32,
 }

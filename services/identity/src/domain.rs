@@ -1,5 +1,6 @@
 //! The rules of identity, without databases, networks and clocks: values that cannot be wrong once they exist.
 
+pub mod api_key;
 pub mod audit;
 pub mod client;
 pub mod member;

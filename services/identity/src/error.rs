@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lethe_access::signature::Fault;
 use lethe_keyring::{KeyError, OpenError};
 use lethe_service::Failure;
 use tonic::Status;
@@ -83,6 +84,12 @@ pub enum Error {
     /// The idempotency key was used with another body.
     #[error("the key was used with another body")]
     KeyReused,
+    /// The signature of a request is not taken.
+    #[error("a signature is not taken")]
+    Signature(#[source] Fault),
+    /// The tenant has as many API keys as it may.
+    #[error("too many API keys")]
+    TooManyApiKeys,
     /// The participant was called out of order.
     #[error("there is no fence")]
     NotFenced,
@@ -161,6 +168,11 @@ impl From<Error> for Failure {
                 reason: "IDEMPOTENCY_KEY_REUSED".into(),
                 ..Self::invalid("idempotency.key", "was used with another request")
             },
+            Error::Signature(fault) => Self::unauthenticated(fault.code(), fault.to_string()),
+            Error::TooManyApiKeys => Self::precondition(
+                "API_KEYS_FULL",
+                "there are as many API keys as a tenant may have: revoke one",
+            ),
             Error::NotFenced => Self::precondition("NOT_FENCED", "the scope is not fenced here"),
             Error::Census(source) => {
                 Self::invalid("census_key", "does not open the census").caused_by(source)

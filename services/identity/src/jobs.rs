@@ -2,4 +2,5 @@
 
 pub mod destroy_retired_units;
 pub mod finish_member_erasures;
+pub mod sweep_api_keys;
 pub mod sweep_expired;

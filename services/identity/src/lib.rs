@@ -28,8 +28,8 @@ use lethe_outbox::{Bus, consumer, kind, operation};
 use lethe_proto::{
     erasure::participant_service_server::ParticipantServiceServer,
     identity::{
-        identity_service_server::IdentityServiceServer, person_service_server::PersonServiceServer,
-        team_service_server::TeamServiceServer,
+        api_key_service_server::ApiKeyServiceServer, identity_service_server::IdentityServiceServer,
+        person_service_server::PersonServiceServer, team_service_server::TeamServiceServer,
     },
 };
 use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Job, Migration, Parts};
@@ -92,6 +92,7 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
     jobs.push(jobs::sweep_expired::job(identity));
     jobs.push(jobs::destroy_retired_units::job(identity));
     jobs.push(jobs::finish_member_erasures::job(identity));
+    jobs.push(jobs::sweep_api_keys::job(identity));
     let asked = identity.clone();
     jobs.push(keyring.settle_job(&env.tasks, move |tenant, subject| {
         let identity = asked.clone();
@@ -104,6 +105,7 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
             let ids: Vec<Uuid> = secrets.iter().map(|secret| secret_uuid(*secret)).collect();
             let mut tx = db.tenant(tenant).await?;
             let owned = store::member::owned(&mut tx, &ids).await?;
+            let owned = [owned, store::api_key::owned(&mut tx, &ids).await?].concat();
             Ok(secrets.into_iter().filter(|secret| owned.contains(&secret_uuid(*secret))).collect())
         }
     }));
@@ -114,6 +116,7 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
         grpc: Routes::new(IdentityServiceServer::new(identity.clone()))
             .add_service(TeamServiceServer::new(identity.clone()))
             .add_service(PersonServiceServer::new(identity.clone()))
+            .add_service(ApiKeyServiceServer::new(identity.clone()))
             .add_service(ParticipantServiceServer::new(identity.clone()))
             .add_service(operation(&bus)),
         jobs,

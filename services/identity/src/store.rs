@@ -2,9 +2,11 @@
 //! exceptions are named for it: the slug directory, and what the jobs role finds across tenants.
 
 pub mod api_key;
+pub mod api_request;
 pub mod audit_event;
 pub mod due;
 pub mod fence;
+pub mod gateway_replica;
 pub mod idempotency;
 pub mod log_in_record;
 pub mod member;

@@ -1,5 +1,7 @@
 //! Slows guessing down: failed log-ins are counted by account and by address, in this process's memory. An attempt counts as
 //! failed from its beginning, so that a thousand at once are not all "the first"; a success gives its count back.
+//!
+//! And only so many go on at a time: the ten-thousandth that comes at once is refused before it costs anything.
 
 use std::{
     collections::HashMap,
@@ -8,6 +10,7 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{Error, config::LogInConfig};
 
@@ -18,6 +21,7 @@ const MOST: usize = 100_000;
 #[derive(Clone)]
 pub(crate) struct Throttle {
     config: LogInConfig,
+    places: Arc<Semaphore>,
     counters: Arc<Mutex<HashMap<[u8; 32], Counter>>>,
 }
 
@@ -31,20 +35,24 @@ struct Counter {
 #[must_use]
 pub(crate) struct Attempt<'a> {
     throttle: &'a Throttle,
+    _place: SemaphorePermit<'a>,
     keys: [[u8; 32]; 3],
 }
 
 impl Throttle {
     /// With these limits.
     pub(crate) fn new(config: LogInConfig) -> Self {
-        Self { config, counters: Arc::default() }
+        let places = Arc::new(Semaphore::new(config.at_once));
+        Self { config, places, counters: Arc::default() }
     }
 
     /// Begins an attempt on `account` (any text that stands for one) from `address`.
     ///
     /// # Errors
-    /// [`Error::TooManyFailures`] when a limit is reached; then nothing is counted.
+    /// [`Error::Busy`] when too many go on at this moment, [`Error::TooManyFailures`] when a limit is reached; then nothing
+    /// is counted.
     pub(crate) fn begin(&self, account: &[u8], address: &str, now_ms: i64) -> Result<Attempt<'_>, Error> {
+        let place = self.places.try_acquire().map_err(|_| Error::Busy)?;
         let window_ms = i64::try_from(self.config.window_s * 1_000).unwrap_or(i64::MAX);
         let keys = [
             key(b"both", &[account, address.as_bytes()]),
@@ -75,7 +83,7 @@ impl Throttle {
             }
             counter.failures += 1;
         }
-        Ok(Attempt { throttle: self, keys })
+        Ok(Attempt { throttle: self, _place: place, keys })
     }
 }
 
@@ -114,6 +122,7 @@ mod tests {
             per_account: 3,
             per_address: 4,
             failure_floor_ms: 0,
+            at_once: 3,
         })
     }
 
@@ -143,6 +152,17 @@ mod tests {
         throttle.begin(b"ada", "1.1.1.1", 0).unwrap().succeeded();
         assert!(fails(&throttle, "ada", "1.1.1.1", 0) && fails(&throttle, "ada", "1.1.1.1", 0));
         assert!(!fails(&throttle, "ada", "1.1.1.1", 0));
+    }
+
+    #[test]
+    fn only_so_many_go_on_at_a_time() {
+        let throttle = throttle();
+        let going: Vec<_> =
+            ["a", "b", "c"].map(|account| throttle.begin(account.as_bytes(), account, 0)).into();
+        assert!(going.iter().all(Result::is_ok));
+        assert!(matches!(throttle.begin(b"d", "d", 0), Err(Error::Busy)));
+        drop(going);
+        assert!(throttle.begin(b"d", "d", 0).is_ok());
     }
 
     #[test]

@@ -311,7 +311,7 @@ pub(crate) struct FoundContacts {
 /// Finds contacts by phone or e-mail address.
 #[utoipa::path(post, path = "/v1/contacts/look-up", tag = "contacts",
     responses((status = 200, body = FoundContacts)),
-    extensions(("x-lethe-rpc" = json!("LookUpContacts"))))]
+    extensions(("x-lethe-rpc" = json!("LookUpContacts")), ("x-lethe-reads" = json!(true))))]
 pub(crate) async fn look_up_contacts(
     acting: Acting,
     Json(body): Json<LookUp>,

@@ -110,7 +110,7 @@ pub(crate) struct HitPage {
 /// Searches the messages.
 #[utoipa::path(post, path = "/v1/search/messages", tag = "search",
     responses((status = 200, body = HitPage)),
-    extensions(("x-lethe-rpc" = json!("SearchMessages"))))]
+    extensions(("x-lethe-rpc" = json!("SearchMessages")), ("x-lethe-reads" = json!(true))))]
 pub(crate) async fn search_messages(
     acting: Acting,
     Json(body): Json<Search>,

@@ -33,7 +33,7 @@ pub(super) fn render(document: &Value) -> String {
     for (name, _) in &tags {
         let _infallible = write!(page, "<a href=\"#{0}\">{0}</a>", escape(name));
     }
-    page.push_str("<a href=\"#schemas\">schemas</a><a href=\"#problems\">problems</a></nav>");
+    page.push_str("<a href=\"#credentials\">credentials</a><a href=\"#schemas\">schemas</a><a href=\"#problems\">problems</a></nav>");
     for (name, about) in tags {
         let _infallible = write!(page, "<h2 id=\"{0}\">{0}</h2><p>{1}</p>", escape(name), escape(about));
         for (path, item) in fields(&document["paths"]) {
@@ -44,6 +44,11 @@ pub(super) fn render(document: &Value) -> String {
                 }
             }
         }
+    }
+    page.push_str("<h2 id=\"credentials\">credentials</h2>");
+    for (name, scheme) in fields(&document["components"]["securitySchemes"]) {
+        let _infallible = write!(page, "<h3>{}</h3>", escape(name));
+        prose(&mut page, text(&scheme["description"]));
     }
     page.push_str("<h2 id=\"schemas\">schemas</h2>");
     for (name, schema) in fields(&document["components"]["schemas"]) {
@@ -69,6 +74,22 @@ fn operation(page: &mut String, method: &str, path: &str, operation: &Value) {
     inline(page, text(&operation["summary"]));
     page.push_str("</summary>");
     prose(page, text(&operation["description"]));
+    let words = |name: &str| items(&operation[name]).map(text).collect::<Vec<_>>().join(", ");
+    let permission = text(&operation["x-lethe-permission"]);
+    if !permission.is_empty() {
+        let _infallible = write!(
+            page,
+            "<p>Permission: <code>{}</code> (roles: {}",
+            escape(permission),
+            escape(&words("x-lethe-roles"))
+        );
+        let by_key = items(&operation["security"]).any(|one| !one["signature"].is_null());
+        page.push_str(if by_key { "; keys with that scope)</p>" } else { "; no key)</p>" });
+    }
+    let limits = words("x-lethe-limits");
+    if !limits.is_empty() {
+        let _infallible = write!(page, "<p>Limits: {}</p>", escape(&limits));
+    }
     let mut parameters = items(&operation["parameters"]).peekable();
     if parameters.peek().is_some() {
         page.push_str("<table><tr><th>parameter</th><th>in</th><th>meaning</th></tr>");

@@ -43,7 +43,22 @@ fn the_document_is_complete() {
                     assert!(responses.contains_key(status), "{place} {status}");
                 }
                 let secured = operation["security"].as_array().unwrap().len();
-                assert_eq!(secured, if place == "post /v1/sessions" { 0 } else { 2 }, "{place}");
+                let permission = operation["x-lethe-permission"].as_str();
+                let wanted = match permission {
+                    None => 0,
+                    Some("own_account" | "api_keys") => 2,
+                    Some(_) => 3,
+                };
+                assert_eq!(secured, wanted, "{place}");
+                assert_eq!(permission.is_none(), place == "post /v1/sessions", "{place}");
+                assert!(!operation["x-lethe-limits"].as_array().unwrap().is_empty(), "{place}");
+                if let Some(permission) = permission {
+                    assert!(!operation["x-lethe-roles"].as_array().unwrap().is_empty(), "{place}");
+                    assert!(
+                        secured == 2
+                            || operation["security"][2]["signature"] == serde_json::json!([permission])
+                    );
+                }
             }
         }
     }

@@ -132,6 +132,9 @@ fn fill(edge: &Edge) {
     let picture =
         messaging::ContactPicture { media_type: "image/png".to_owned(), content: PNG.into(), version: 3 };
     edge.behind.answers("GetContactPicture", picture);
+    let api_key = Some(identity::ApiKey { api_key_id: "key_x".to_owned(), ..Default::default() });
+    edge.behind
+        .answers("CreateApiKey", identity::CreateApiKeyResponse { api_key, secret: "once".to_owned() });
     edge.behind.answers(
         "CreateMember",
         identity::CreateMemberResponse { member: Some(member), one_time_password: "once".to_owned() },
@@ -269,6 +272,7 @@ async fn what_creates_needs_an_idempotency_key() {
         routes().into_iter().filter(|route| route.has_parameter("Idempotency-Key")).collect();
     let rpcs: BTreeSet<&str> = creating.iter().map(|route| route.rpc.as_str()).collect();
     let expected = [
+        "CreateApiKey",
         "CreateContact",
         "CreateLabel",
         "CreateMember",

@@ -10,4 +10,5 @@ mod lists;
 mod problems;
 mod serving;
 mod sessions;
+mod signed;
 mod support;

@@ -69,6 +69,69 @@ async fn who_does_not_finish_the_headers_is_cut_off() {
 }
 
 #[tokio::test]
+async fn who_asks_nothing_is_cut_off_whatever_he_speaks() {
+    let (_edge, listening) = listening(|config| config.header_timeout_ms = 50).await;
+    // Nothing at all; and what may yet become HTTP/2.
+    for begun in ["", "P", "PRI * HTTP/2.0\r\n"] {
+        let mut silent = connect(listening.address()).await;
+        silent.write_all(begun.as_bytes()).await.unwrap();
+        assert_eq!(rest(&mut silent).await, "", "{begun:?}");
+    }
+    // HTTP/2 that is whole, answers pings and begins no request.
+    let stream = connect(listening.address()).await;
+    let (_client, connection) = h2::client::handshake(stream).await.unwrap();
+    let _either_way = timeout(LIMIT, connection).await.expect("the server closes");
+}
+
+#[tokio::test]
+async fn a_body_that_dawdles_is_answered_408() {
+    let (edge, listening) = listening(|config| config.body_timeout_ms = 50).await;
+    let mut slow = connect(listening.address()).await;
+    let head = format!(
+        "POST /v1/contacts HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\nidempotency-key: k\r\n\
+         content-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let text = rest(&mut slow).await;
+    assert!(text.starts_with("HTTP/1.1 408") && text.contains("BODY_TOO_SLOW"), "{text}");
+    assert_eq!(edge.behind.count("CreateContact"), 0);
+}
+
+/// An HTTP/2 frame.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Requests that are taken back as soon as they begin (CVE-2023-44487): the server ends such a connection, and serves others.
+#[tokio::test]
+async fn streams_that_are_reset_as_soon_as_they_begin_end_the_connection() {
+    let (_edge, listening) = listening(|_| {}).await;
+    let mut rapid = connect(listening.address()).await;
+    let mut flood = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[])].concat();
+    for stream in (1..2_000).step_by(2) {
+        // GET / of http://a, whole; and RST_STREAM, CANCEL.
+        flood.extend(frame(1, 5, stream, &[0x82, 0x86, 0x84, 0x41, 1, b'a']));
+        flood.extend(frame(3, 0, stream, &[0, 0, 0, 8]));
+    }
+    rapid.write_all(&flood).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(LIMIT, rapid.read_to_end(&mut answer)).await.expect("the server closes");
+    let (mut rest, mut reason) = (&answer[..], None);
+    while let [a, b, c, kind, ..] = *rest {
+        let (whole, after) = rest.split_at(9 + u32::from_be_bytes([0, a, b, c]) as usize);
+        if kind == 7 {
+            reason = Some(u32::from_be_bytes(whole[13..17].try_into().unwrap()));
+        }
+        rest = after;
+    }
+    assert_eq!(reason, Some(0xb), "GOAWAY, ENHANCE_YOUR_CALM");
+    let mut other = connect(listening.address()).await;
+    other.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(self::answer(&mut other).await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
 async fn headers_have_a_limit() {
     let (_edge, listening) = listening(|config| config.header_limit_bytes = 8_192).await;
     let mut greedy = connect(listening.address()).await;

@@ -58,7 +58,8 @@ async fn the_principal_that_is_handed_on_is_identitys() {
     );
     // One that was not signed by identity is not even kept.
     let forged = edge.access.of("messaging").sign_principal(&principal).to_bytes();
-    edge.behind.answers("Authenticate", identity::AuthenticateResponse { principal: forged });
+    edge.behind
+        .answers("Authenticate", identity::AuthenticateResponse { principal: forged, plan: String::new() });
     edge.clock.advance(Duration::from_secs(55));
     assert_eq!(get(&edge).await, 500);
 }
@@ -285,20 +286,20 @@ async fn logging_out_takes_the_cookie_away() {
 #[tokio::test]
 async fn how_often_is_limited_by_session_member_and_address() {
     let edge = edge_with(|config| {
-        config.rates.session = Rate { requests: 3, per_s: 60 };
+        config.rates.member = Rate { requests: 3, per_s: 60 };
         config.rates.log_in_member = Rate { requests: 2, per_s: 60 };
         config.rates.log_in_address = Rate { requests: 3, per_s: 60 };
         config.rates.address = Rate { requests: 2, per_s: 60 };
     })
     .await;
     let first = edge.ask(Method::GET, &contact(), "").await;
-    assert_eq!(first.header("ratelimit-policy"), Some("\"session\";q=3;w=60"));
-    assert_eq!(first.header("ratelimit"), Some("\"session\";r=2;t=20"));
+    assert_eq!(first.header("ratelimit-policy"), Some("\"member\";q=3;w=60"));
+    assert_eq!(first.header("ratelimit"), Some("\"member\";r=2;t=20"));
     assert_eq!((get(&edge).await, get(&edge).await), (200, 200));
     let refused = edge.ask(Method::GET, &contact(), "").await;
     assert_eq!(refused.problem(), (429, "RATE_LIMITED".to_owned(), None));
     assert_eq!(refused.header("retry-after"), Some("20"));
-    assert!(refused.header("ratelimit").unwrap().starts_with("\"session\";r=0;"));
+    assert!(refused.header("ratelimit").unwrap().starts_with("\"member\";r=0;"));
     assert_eq!(edge.behind.count("GetContact"), 3);
 
     logs_in(&edge);

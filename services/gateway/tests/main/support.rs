@@ -28,6 +28,9 @@ use uuid::Uuid;
 
 /// What stands behind the gateway.
 const BEHIND: [&str; 4] = ["identity", "messaging", "search", "retention"];
+/// What the gateway asks on its own behalf.
+const OWN: [&str; 5] =
+    ["Authenticate", "AuthenticateSignature", "UseSignature", "RecordApiRequests", "LeaseRates"];
 /// The token of a session that identity knows.
 pub(crate) const TOKEN: &str = "lth_s_00000000000000000000000000000001_c2VjcmV0";
 pub(crate) const CONTACT: &str = "con_0199aabbccdd7eef8123456789abcdef";
@@ -81,9 +84,9 @@ impl Behind {
         self.answers.lock().unwrap().insert(rpc.to_owned(), Arc::new(answer));
     }
 
-    /// The calls so far, but those that authenticate.
+    /// The calls so far, but those that authenticate, and what the gateway says by itself.
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.calls.lock().unwrap().iter().filter(|call| call.rpc != "Authenticate").cloned().collect()
+        self.calls.lock().unwrap().iter().filter(|call| !OWN.contains(&call.rpc.as_str())).cloned().collect()
     }
 
     /// How often `rpc` was called.
@@ -212,6 +215,9 @@ async fn build(config: Config, revocations: Option<Revocations>) -> Edge {
     };
     let revocations = own.revocations().clone();
     let parts = lethe_gateway::build(config.clone(), env(own)).await.expect("the gateway is built");
+    for job in parts.jobs {
+        tasks.spawn(job.name, job.run);
+    }
     let edge = Edge {
         router: parts.http.expect("the gateway's routes"),
         behind,
@@ -271,7 +277,7 @@ impl Edge {
                 return Err(Failure::unauthenticated("SESSION_INVALID", "the session is not valid").into());
             }
             let principal = access.principal(who.0, who.1, who.2, &roles).to_bytes();
-            Ok(AuthenticateResponse { principal }.encode_to_vec())
+            Ok(AuthenticateResponse { principal, plan: String::new() }.encode_to_vec())
         });
     }
 

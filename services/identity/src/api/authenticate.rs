@@ -38,5 +38,8 @@ pub(super) async fn handle(
         issued_at_ms,
         expires_at_ms: (issued_at_ms + TOKEN_LIFE_MS).min(ends_at_ms),
     };
-    Ok(AuthenticateResponse { principal: identity.0.access.sign_principal(&principal).to_bytes() })
+    Ok(AuthenticateResponse {
+        principal: identity.0.access.sign_principal(&principal).to_bytes(),
+        plan: holder.plan,
+    })
 }

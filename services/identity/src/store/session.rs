@@ -45,6 +45,8 @@ pub struct Holder {
     pub must_change_password: bool,
     /// No principal of his counts as issued before this.
     pub void_before_ms: i64,
+    /// His tenant's plan.
+    pub plan: String,
 }
 
 /// Inserts a session.
@@ -72,7 +74,7 @@ pub async fn holder(tx: &mut TenantTx, token_hash: &[u8; 32]) -> Result<Option<H
     let tenant = tx.tenant();
     let row = sqlx::query(
         "select s.session_id, s.member_id, s.last_seen_at, s.expires_at, m.roles, m.active, m.must_change_password,
-                greatest(m.void_before_ms, t.void_before_ms) as void_before_ms
+                greatest(m.void_before_ms, t.void_before_ms) as void_before_ms, t.plan
            from sessions s join members m using (tenant_id, member_id) join tenants t using (tenant_id)
           where s.tenant_id = $1 and s.token_hash = $2",
     )
@@ -90,6 +92,7 @@ pub async fn holder(tx: &mut TenantTx, token_hash: &[u8; 32]) -> Result<Option<H
             active: row.try_get("active")?,
             must_change_password: row.try_get("must_change_password")?,
             void_before_ms: row.try_get("void_before_ms")?,
+            plan: row.try_get("plan")?,
         })
     })
     .transpose()

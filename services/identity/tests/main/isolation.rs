@@ -1,11 +1,16 @@
 //! Tenants never meet, whatever statement asks: raw SQL as the service's own roles.
 
+use lethe_proto::identity::{ApiRequest, RecordApiRequestsRequest, RecordedRequest, UseSignatureRequest};
 use lethe_service::Database;
 use lethe_testkit::{Databases, every_statement_fits};
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use crate::{audit::tenant_of, rig::Rig};
+use crate::{
+    api_keys,
+    audit::tenant_of,
+    rig::{Rig, Someone},
+};
 
 /// Tables that have no tenant, each with its reason.
 const WITHOUT_TENANT: [(&str, &str); 7] = [
@@ -62,6 +67,9 @@ async fn tenant_id_is_first_in_every_key() {
 async fn a_statement_that_forgets_the_tenant_sees_and_writes_its_own_only() {
     let rig = Rig::new().await;
     let (a, b) = (rig.owner("acme").await, rig.owner("other").await);
+    for maker in [&a, &b] {
+        asked_by_a_key(&rig, maker).await;
+    }
     let (a, b) = (tenant_of(&a), tenant_of(&b));
     let db = Database::connect("identity", &rig.config.database).await.unwrap();
     for table in [
@@ -73,6 +81,9 @@ async fn a_statement_that_forgets_the_tenant_sees_and_writes_its_own_only() {
         "audit_events",
         "fences",
         "idempotency",
+        "api_keys",
+        "api_requests",
+        "used_signatures",
     ] {
         let count =
             format!("select count(*), count(*) filter (where tenant_id <> '{}') from {table}", a.uuid());
@@ -149,4 +160,23 @@ async fn the_jobs_role_sees_what_is_due_and_no_content() {
 async fn every_statement_fits_the_schema() {
     let database = Databases::fresh("identity", &lethe_identity::migrations()).await;
     every_statement_fits(env!("CARGO_MANIFEST_DIR"), &database, 40).await;
+}
+
+/// A key that signed a change which was recorded.
+async fn asked_by_a_key(rig: &Rig, maker: &Someone) {
+    let (key, _) = api_keys::key(rig, maker).await;
+    let tenant_id = tenant_of(maker).to_string();
+    let signature = vec![1; 32].into();
+    let used =
+        UseSignatureRequest { tenant_id: tenant_id.clone(), api_key_id: key.api_key_id.clone(), signature };
+    api_keys::client(rig, None).use_signature(used).await.unwrap();
+    let request = ApiRequest {
+        request_id: Uuid::from_u128(1).to_string(),
+        api_key_id: key.api_key_id,
+        at: key.created_at,
+        status: 200,
+        ..Default::default()
+    };
+    let requests = vec![RecordedRequest { tenant_id, request: Some(request) }];
+    api_keys::client(rig, None).record_api_requests(RecordApiRequestsRequest { requests }).await.unwrap();
 }

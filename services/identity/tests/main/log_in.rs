@@ -263,3 +263,37 @@ async fn a_hash_made_by_bcrypt_elsewhere_lets_in_and_becomes_argon2id() {
     rig.log_in("acme", "ada@example.com", "correct horse").await.unwrap();
     assert_eq!(reason(rig.log_in("acme", "ada@example.com", "wrong horse").await), "LOG_IN_FAILED");
 }
+
+#[tokio::test]
+async fn id_17_a_crowd_of_log_ins_is_refused_at_once_and_others_are_served() {
+    let rig = Rig::with(|config| {
+        config.log_in.at_once = 16;
+        config.log_in.failure_floor_ms = 2_000;
+        config.log_in.per_address = 10_000;
+    })
+    .await;
+    let owner = rig.owner("acme").await;
+    let crowd = (0..200).map(|number| {
+        let rig = &rig;
+        async move {
+            let started = Instant::now();
+            let answer = rig.log_in("acme", &format!("nobody-{number}@example.com"), "x").await;
+            (reason(answer), started.elapsed())
+        }
+    });
+    let meanwhile = async {
+        let started = Instant::now();
+        for _ in 0..10 {
+            rig.authenticate(&owner.token).await.unwrap();
+        }
+        started.elapsed()
+    };
+    let (answers, served) = tokio::join!(futures::future::join_all(crowd), meanwhile);
+    let busy: Vec<_> = answers.iter().filter(|(reason, _)| reason == "LOG_IN_BUSY").collect();
+    let failed = answers.iter().filter(|(reason, _)| reason == "LOG_IN_FAILED").count();
+    assert_eq!((busy.len(), failed), (184, 16), "as many as may go on at a time");
+    assert!(busy.iter().all(|(_, took)| took.as_millis() < 2_000), "refused before the floor");
+    assert!(served.as_secs() < 2, "{served:?}");
+    // And then there is room again.
+    assert!(rig.log_in("acme", "owner@example.com", PASSWORD).await.is_ok());
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 #![allow(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+mod api_keys;
 mod audit;
 mod erasure;
 mod isolation;
