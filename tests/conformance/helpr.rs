@@ -31,3 +31,13 @@ async fn id_11_programs_sign_with_api_keys_that_have_scopes_limits_and_a_log() {
 async fn id_17_limits_by_tenant_key_member_and_address_and_protected_log_in() {
     claims::id_17_limits_by_tenant_key_member_and_address_and_protected_log_in().await;
 }
+
+#[tokio::test]
+async fn ms_15_a_resolved_conversation_is_rated_with_stars_and_a_text() {
+    claims::ms_15_a_resolved_conversation_is_rated_with_stars_and_a_text().await;
+}
+
+#[tokio::test]
+async fn ms_17_spam_is_detected_and_visitors_are_banned() {
+    claims::ms_17_spam_is_detected_and_visitors_are_banned().await;
+}

@@ -69,6 +69,12 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
         ("lifecycle stage", stage),
         ("picture", picture),
     ];
+    let comment = latin();
+    let at = format!("/v1/conversations/{conversation}");
+    tenant.owner.patch(&at, "\"1\"", json!({"status": "resolved"})).await.ok();
+    let rating = json!({"stars": 2, "comment": comment});
+    tenant.owner.create(&format!("{at}/ratings"), &platform.nonce(), rating).await.ok();
+    tokens.push(("rating", comment));
     let mut last = json!(null);
     for (script, letters) in SCRIPTS {
         let word = canary(platform, letters);
@@ -152,8 +158,8 @@ async fn an_erased_persons_canaries_are_nowhere_and_nothing_undated_opens() {
     let stores: Vec<_> = before.stores.iter().map(String::as_str).collect();
     assert_eq!(stores, ["index"], "plaintext outside the search index:\n{before}");
     assert!(
-        before.undated >= 14,
-        "the profile, the picture and twelve messages open before the erasure: {before}"
+        before.undated >= 15,
+        "the profile, the picture, the rating and twelve messages open before the erasure: {before}"
     );
     assert_eq!(before.unread, 0, "{before}");
 

@@ -182,6 +182,8 @@ async fn contacts(twice: &mut Twice<'_>) -> String {
     let ground = json!({"ground": "accuracy"});
     twice.call(("RestrictContact", Method::PUT, &at("restriction"), &[], Some(ground))).await;
     twice.call(("LiftRestriction", Method::DELETE, &at("restriction"), &[], None)).await;
+    twice.call(("BanContact", Method::PUT, &at("ban"), &[], None)).await;
+    twice.call(("UnbanContact", Method::DELETE, &at("ban"), &[], None)).await;
     let (owner, picture) = (twice.tenant.owner.clone(), at("picture"));
     let put = async || owner.put_bytes(&picture, "image/png", b"\x89PNG\r\n\x1a\n").await;
     twice.twice("PutContactPicture", put).await;
@@ -214,6 +216,9 @@ async fn conversations(twice: &mut Twice<'_>, contact: &str) {
     let key = [("idempotency-key", "twice-out")];
     let sent = twice.call(("SendMessage", Method::POST, &messages, &key, Some(hello.clone()))).await;
     let message = format!("/v1/messages/{}", text(&sent, "message_id"));
+    let delivery = format!("{message}/delivery");
+    let arrived = json!({"state": "delivered"});
+    twice.call(("RecordDelivery", Method::PUT, &delivery, &[], Some(arrived))).await;
     let edited = twice.call(("EditMessage", Method::PATCH, &message, &FIRST, Some(hello))).await;
     twice.call(("GetMessage", Method::GET, &message, &[], None)).await;
     twice.call(("ListMessages", Method::GET, &messages, &[], None)).await;
@@ -223,6 +228,23 @@ async fn conversations(twice: &mut Twice<'_>, contact: &str) {
     twice.call(("DeleteMessage", Method::DELETE, &message, &[], None)).await;
     let resolved = json!({"status": "resolved"});
     twice.call(("UpdateConversation", Method::PATCH, &path, &FIRST, Some(resolved))).await;
+    let (receipt, ratings) = (format!("{path}/read-receipt"), format!("{path}/ratings"));
+    let key = [("idempotency-key", "twice-stars")];
+    let stars = json!({"stars": 4, "comment": "Quick"});
+    twice.call(("RateConversation", Method::POST, &ratings, &key, Some(stars))).await;
+    twice.call(("ListRatings", Method::GET, &ratings, &[], None)).await;
+    let window = "/v1/satisfaction?from=2020-01-01T00:00:00Z&until=2021-01-01T00:00:00Z";
+    twice.call(("GetSatisfaction", Method::GET, window, &[], None)).await;
+    let upto = json!({"message_id": sent["message_id"]});
+    twice.call(("MarkRead", Method::PUT, &format!("{path}/read"), &[], Some(upto.clone()))).await;
+    twice.call(("RecordReadReceipt", Method::PUT, &receipt, &[], Some(upto))).await;
+    let spam = format!("{path}/spam");
+    twice.call(("MarkSpam", Method::PUT, &spam, &[], None)).await;
+    twice.call(("UnmarkSpam", Method::DELETE, &spam, &[], None)).await;
+    let settings = "/v1/spam-settings";
+    let detect = json!({"detect": true});
+    twice.call(("UpdateSpamSettings", Method::PATCH, settings, &FIRST, Some(detect))).await;
+    twice.call(("GetSpamSettings", Method::GET, settings, &[], None)).await;
     twice.call(("GetConversation", Method::GET, &path, &[], None)).await;
     twice.call(("ListConversations", Method::GET, "/v1/conversations", &[], None)).await;
 }

@@ -76,6 +76,8 @@ ids! {
     ConversationId "cnv";
     /// A message.
     MessageId "msg";
+    /// A rating of a conversation.
+    RatingId "rat";
     /// A label of a tenant's catalogue.
     LabelId "lbl";
     /// A consent given or withdrawn.

@@ -49,6 +49,8 @@ purposes! {
     ContactPicture = 13,
     /// A member's photo.
     MemberPhoto = 14,
+    /// What a contact wrote beside its stars.
+    RatingComment = 15,
 }
 
 impl Purpose {

@@ -22,10 +22,13 @@ mod messages;
 mod opt_out;
 mod page;
 mod photo;
+mod ratings;
+mod receipts;
 mod restriction;
 mod roles;
 mod search;
 mod sessions;
+mod spam;
 mod teams;
 mod tenant;
 
@@ -78,6 +81,14 @@ fn members_routes() -> OpenApiRouter<App> {
             contact_pictures::get_contact_picture,
             contact_pictures::delete_contact_picture
         ))
+        .routes(routes!(spam::ban_contact, spam::unban_contact))
+        .routes(routes!(spam::mark_spam, spam::unmark_spam))
+        .routes(routes!(spam::get_spam_settings, spam::update_spam_settings))
+        .routes(routes!(receipts::mark_read))
+        .routes(routes!(receipts::record_read_receipt))
+        .routes(routes!(receipts::record_delivery))
+        .routes(routes!(ratings::rate_conversation, ratings::list_ratings))
+        .routes(routes!(ratings::get_satisfaction))
         .routes(routes!(labels::create_label, labels::list_labels))
         .routes(routes!(labels::update_label, labels::delete_label))
         .routes(routes!(restriction::restrict_contact, restriction::lift_restriction))

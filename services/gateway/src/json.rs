@@ -104,6 +104,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     }
 }
 
+/// `true` or `false` behind the `?`, where everything is text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(value_type = bool)]
+pub(crate) struct Switch(pub(crate) bool);
+
+impl<'de> Deserialize<'de> for Switch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(text) = Text::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(|_| D::Error::custom("must be true or false"))
+    }
+}
+
 /// An object inside a request. serde alone would take an array of its fields, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object<T>(pub(crate) T);

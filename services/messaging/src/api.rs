@@ -1,6 +1,7 @@
 //! The RPCs: one file each. Decode, domain, store, outbox, encode; no SQL. Who may call was decided before, by the one
 //! layer of libs/access.
 
+mod ban_contact;
 mod count;
 mod create_contact;
 mod create_label;
@@ -14,6 +15,8 @@ mod get_contact;
 mod get_contact_picture;
 mod get_conversation;
 mod get_message;
+mod get_satisfaction;
+mod get_spam_settings;
 mod hold;
 mod hydrate_messages;
 mod lift_restriction;
@@ -22,21 +25,30 @@ mod list_contacts;
 mod list_conversations;
 mod list_labels;
 mod list_messages;
+mod list_ratings;
 mod look_up_contacts;
+mod mark_read;
+mod mark_spam;
 mod open_conversation;
 mod opt_in_contact;
 mod opt_out_contact;
 mod purge;
 mod put_contact_picture;
+mod rate_conversation;
 mod read_for_index;
 mod receive_message;
 mod record_consent;
+mod record_delivery;
+mod record_read_receipt;
 mod release;
 mod restrict_contact;
 mod send_message;
+mod unban_contact;
+mod unmark_spam;
 mod update_contact;
 mod update_conversation;
 mod update_label;
+mod update_spam_settings;
 mod verify_absent;
 
 use std::sync::Arc;
@@ -52,6 +64,8 @@ use lethe_proto::{
 use tonic::{Request, Response, Status};
 
 use crate::state::State;
+
+pub(crate) use mark_spam::set as mark_detected;
 
 /// All services of messaging.
 #[derive(Clone)]
@@ -81,6 +95,8 @@ serve!(ContactService {
     list_consents(proto::ListConsentsRequest) -> proto::ListConsentsResponse;
     opt_out_contact(proto::OptOutContactRequest) -> proto::Contact;
     opt_in_contact(proto::OptInContactRequest) -> proto::Contact;
+    ban_contact(proto::BanContactRequest) -> proto::Contact;
+    unban_contact(proto::UnbanContactRequest) -> proto::Contact;
     put_contact_picture(proto::PutContactPictureRequest) -> proto::Contact;
     get_contact_picture(proto::GetContactPictureRequest) -> proto::ContactPicture;
     delete_contact_picture(proto::DeleteContactPictureRequest) -> proto::Contact;
@@ -98,6 +114,15 @@ serve!(ConversationService {
     get_conversation(proto::GetConversationRequest) -> proto::Conversation;
     list_conversations(proto::ListConversationsRequest) -> proto::ListConversationsResponse;
     update_conversation(proto::UpdateConversationRequest) -> proto::Conversation;
+    mark_spam(proto::MarkSpamRequest) -> proto::Conversation;
+    unmark_spam(proto::UnmarkSpamRequest) -> proto::Conversation;
+    get_spam_settings(proto::GetSpamSettingsRequest) -> proto::SpamSettings;
+    update_spam_settings(proto::UpdateSpamSettingsRequest) -> proto::SpamSettings;
+    mark_read(proto::MarkReadRequest) -> proto::Conversation;
+    record_read_receipt(proto::RecordReadReceiptRequest) -> proto::Conversation;
+    rate_conversation(proto::RateConversationRequest) -> proto::Rating;
+    list_ratings(proto::ListRatingsRequest) -> proto::ListRatingsResponse;
+    get_satisfaction(proto::GetSatisfactionRequest) -> proto::Satisfaction;
 });
 
 serve!(MessageService {
@@ -107,6 +132,7 @@ serve!(MessageService {
     list_messages(proto::ListMessagesRequest) -> proto::ListMessagesResponse;
     edit_message(proto::EditMessageRequest) -> proto::Message;
     delete_message(proto::DeleteMessageRequest) -> proto::Message;
+    record_delivery(proto::RecordDeliveryRequest) -> proto::Message;
     hydrate_messages(proto::HydrateMessagesRequest) -> proto::HydrateMessagesResponse;
     read_for_index(proto::ReadForIndexRequest) -> proto::ReadForIndexResponse;
 });

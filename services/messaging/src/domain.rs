@@ -2,6 +2,7 @@
 //! the bus.
 
 pub(crate) mod channel;
+pub(crate) mod delivery;
 pub(crate) mod idempotency;
 pub(crate) mod keyword;
 mod keyword_table;
@@ -10,6 +11,7 @@ pub(crate) mod month;
 pub(crate) mod picture;
 pub(crate) mod profile;
 pub(crate) mod source;
+pub(crate) mod spam;
 pub(crate) mod text;
 
 /// A field of a request that does not fit. Names the field and says why; never holds its value.

@@ -53,6 +53,18 @@ pub(crate) enum Error {
     /// There are as many as there may be: `labels`.
     #[error("too many {0}")]
     TooMany(&'static str),
+    /// What the contact says is refused.
+    #[error("the contact is banned")]
+    Banned,
+    /// What is about outbound messages was asked of an inbound one.
+    #[error("the message is inbound")]
+    Inbound,
+    /// It is rated once it is resolved.
+    #[error("the conversation is not resolved")]
+    NotResolved,
+    /// Its last resolution has a rating.
+    #[error("the resolution is rated")]
+    AlreadyRated,
     /// The queue of messages to accept is full.
     #[error("too many messages wait")]
     Busy,
@@ -135,6 +147,14 @@ impl From<Error> for Failure {
             }
             Error::NotResealed => Self::internal("a message is still sealed under the person's secret"),
             Error::MessageDeleted => Self::precondition("MESSAGE_DELETED", "the message is deleted"),
+            Error::Banned => Self::precondition("CONTACT_BANNED", "what the contact says is refused"),
+            Error::Inbound => {
+                Self::precondition("MESSAGE_INBOUND", "the contact wrote it: it stands as it was written")
+            }
+            Error::NotResolved => {
+                Self::precondition("CONVERSATION_NOT_RESOLVED", "it can be rated once it is resolved")
+            }
+            Error::AlreadyRated => Self::precondition("ALREADY_RATED", "this resolution has a rating"),
             Error::NameTaken(noun) => Self::new(
                 Code::AlreadyExists,
                 format!("{}_NAME_TAKEN", noun.to_uppercase()),

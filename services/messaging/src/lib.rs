@@ -6,8 +6,10 @@
 
 mod accept;
 mod api;
+mod banning;
 mod census;
 mod config;
+mod detector;
 mod domain;
 mod erase;
 mod error;
@@ -37,7 +39,7 @@ use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts}
 use tokio::sync::OnceCell;
 use tonic::service::Routes as Grpc;
 
-use crate::{accept::Acceptor, api::Api, routes::Routes, state::State};
+use crate::{accept::Acceptor, api::Api, detector::Detector, routes::Routes, state::State};
 
 pub use config::{AcceptConfig, Config, ConversationsConfig, ErasureConfig, IdempotencyConfig};
 pub use store::{
@@ -63,6 +65,7 @@ pub fn migrations() -> Vec<Migration> {
         own(104, "opt_out_spreads", include_str!("../migrations/0104_opt_out_spreads.sql")),
         own(110, "modes", include_str!("../migrations/0110_modes.sql")),
         own(120, "contact_details", include_str!("../migrations/0120_contact_details.sql")),
+        own(121, "inbox", include_str!("../migrations/0121_inbox.sql")),
     ]);
     all
 }
@@ -81,6 +84,7 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
     let state = Arc::new(State {
         acceptor: Acceptor::start(&db, &outbox, &config.accept, &env.tasks),
         routes: Routes::new(&config.conversations),
+        detector: Detector::new(),
         incarnation: OnceCell::new(),
         db: db.clone(),
         keyring: keyring.clone(),

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     state::{Call, State, Target},
     store::{
-        contact, head,
+        ban, contact, head,
         message::{self, Item, Outcome},
         opt_out::{self, Listed},
     },
@@ -47,6 +47,21 @@ impl Macs {
     /// What is put on the list.
     pub(crate) fn listed(&self) -> &[Listed] {
         &self.listed
+    }
+
+    /// Whether one of the addresses is banned. The caller holds their locks.
+    pub(crate) async fn are_banned(&self, tx: &mut TenantTx) -> Result<bool, Error> {
+        Ok(!self.all.is_empty() && ban::has_any(tx, &self.all).await?)
+    }
+
+    /// Bans the addresses. The caller holds their locks.
+    pub(crate) async fn ban(&self, tx: &mut TenantTx) -> Result<(), Error> {
+        Ok(ban::add(tx, &self.listed).await?)
+    }
+
+    /// Lifts the addresses' bans. The caller holds their locks.
+    pub(crate) async fn unban(&self, tx: &mut TenantTx) -> Result<(), Error> {
+        Ok(ban::remove(tx, &self.all).await?)
     }
 
     /// Puts the addresses on the list. The caller holds their locks.
@@ -165,7 +180,8 @@ impl State {
             let mut outcome = None;
             if let Some(item) = said {
                 let became = message::accept(&mut tx, &[item]).await?.first().copied();
-                if !matches!(became, Some(Outcome::Accepted(_))) {
+                // Whoever is banned is not heard, but for this: nobody is kept from opting out (GDPR Art. 21(3)).
+                if !matches!(became, Some(Outcome::Accepted(_) | Outcome::Banned)) {
                     return Ok(became);
                 }
                 outcome = became;

@@ -1,6 +1,6 @@
 //! Sealing and opening: what stands in a row, under whose secrets, for which place.
 
-use lethe_ids::{ConsentId, ContactId, MessageId, SubjectId, TenantId, UnitId};
+use lethe_ids::{ConsentId, ContactId, MessageId, RatingId, SubjectId, TenantId, UnitId};
 use lethe_keyring::{KeyError, Mark, OpenError, Purpose, Sealer, header};
 use lethe_proto::messaging::{Channel, Contact, Message};
 use lethe_service::timestamp;
@@ -187,6 +187,7 @@ pub(crate) fn contact(row: &ContactRow, profile: &Profile) -> Contact {
         version: unsigned(row.version),
         seq: unsigned(row.seq),
         has_picture: row.has_picture,
+        banned: row.banned,
     }
 }
 
@@ -231,7 +232,23 @@ fn message(row: &MessageRow, text: String) -> Result<Message, Error> {
         deleted_at: row.deleted_at.map(timestamp),
         version: u64::from(row.version.unsigned_abs()),
         seq: unsigned(row.seq),
+        delivery: row.delivery_state().into(),
+        sent_at: row.sent_at.map(timestamp),
+        delivered_at: row.delivered_at.map(timestamp),
+        read_at: row.read_at.map(timestamp),
+        failed_at: row.failed_at.map(timestamp),
+        failure: row.failure.clone().unwrap_or_default(),
     })
+}
+
+/// A rating's comment as it is stored.
+pub(crate) fn seal_comment(sealer: &Sealer, rating: RatingId, comment: &str) -> Vec<u8> {
+    sealer.seal(Purpose::RatingComment, rating.uuid(), 1, comment.as_bytes())
+}
+
+/// A rating's comment.
+pub(crate) fn open_comment(sealer: &Sealer, rating: RatingId, sealed: &[u8]) -> Result<String, Error> {
+    utf8(sealer.open(Purpose::RatingComment, rating.uuid(), 1, sealed)?, "ratings.comment")
 }
 
 /// A consent's source as it is stored.

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     accept::Acceptor,
     config::Config,
+    detector::Detector,
     domain::{Invalid, idempotency::IdempotencyKey},
     error::Error,
     routes::Routes,
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) outbox: Outbox,
     pub(crate) acceptor: Acceptor,
     pub(crate) routes: Routes,
+    pub(crate) detector: Detector,
     pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
     pub(crate) config: Config,

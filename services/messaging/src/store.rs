@@ -3,9 +3,11 @@
 //! Each writer begins with the contact's head ([`head::lock`], [`head::count_up`]): that row orders the changes of a
 //! contact, and whoever finds it fenced finds nothing.
 
+pub(crate) mod ban;
 pub(crate) mod consent;
 pub(crate) mod contact;
 pub(crate) mod conversation;
+pub(crate) mod delivery;
 pub(crate) mod due;
 pub(crate) mod eraser;
 pub(crate) mod fence;
@@ -16,8 +18,10 @@ pub(crate) mod label;
 pub(crate) mod message;
 pub(crate) mod opt_out;
 pub(crate) mod picture;
+pub(crate) mod rating;
 pub(crate) mod reseal;
 pub(crate) mod secrets;
+pub(crate) mod spam;
 
 /// A sequence or version as the contract has it.
 pub(crate) fn unsigned(number: i64) -> u64 {

@@ -3,7 +3,7 @@
 use lethe_ids::{ConversationId, MessageId};
 use lethe_proto::{
     event::MessageChanged,
-    messaging::{AcceptedMessage, Direction, Message},
+    messaging::{AcceptedMessage, DeliveryState, Direction, Message},
 };
 use lethe_service::{Trace, timestamp};
 use prost::Message as _;
@@ -75,7 +75,7 @@ impl State {
             Some(keyword) => self
                 .obey(tenant, Some(&draft.call), "ReceiveMessage", route.contact, keyword, Some(&item))
                 .await?
-                .ok_or(Error::Corrupt("accept_messages_v1"))?,
+                .ok_or(Error::Corrupt("accept_messages_v2"))?,
         };
         match outcome {
             Outcome::Accepted(seq) => {
@@ -83,6 +83,10 @@ impl State {
                     route.was_listed(at);
                 }
                 self.outbox.wake();
+                if !outbound {
+                    let ids = (route.contact, route.conversation);
+                    self.detect_spam(tenant, ids, draft.text.expose(), at).await;
+                }
                 let message = accepted(&draft, &route, changed, at, seq);
                 Ok(AcceptedMessage { message: Some(message), replayed: false })
             }
@@ -92,6 +96,7 @@ impl State {
             Outcome::NotFound => Err(Error::NotFound("conversation")),
             Outcome::OptedOut => Err(Error::OptedOut),
             Outcome::Restricted => Err(Error::Restricted),
+            Outcome::Banned => Err(Error::Banned),
         }
     }
 
@@ -144,5 +149,7 @@ fn accepted(
         deleted_at: None,
         version: 1,
         seq: seq.unsigned_abs(),
+        delivery: if outbound { DeliveryState::Queued } else { DeliveryState::Unspecified }.into(),
+        ..Message::default()
     }
 }

@@ -89,6 +89,7 @@ impl State {
                 ..residual("postgres", "ROWS_ONLY", purged_at + backups)
             });
         }
+        findings.push(declared("postgres", "address_bans", "BANS_KEPT"));
         findings.push(residual("postgres", "OLD_PAGES_POSTGRES", purged_at + backups));
         findings.push(residual("keystore", "OLD_PAGES_KEYSTORE", shredded_by));
         Ok((findings, now))

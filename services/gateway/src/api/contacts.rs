@@ -44,6 +44,8 @@ pub(crate) struct Contact {
     lead_score: Option<u32>,
     /// At `/v1/contacts/{contact_id}/picture`.
     has_picture: bool,
+    /// What it says is refused with `CONTACT_BANNED`.
+    banned: bool,
     /// Kept, but not used (GDPR Art. 18).
     restricted: bool,
     /// On the opt-out list: nothing is sent.
@@ -73,6 +75,7 @@ impl From<proto::Contact> for Contact {
             lifecycle_stage: present(profile.lifecycle_stage),
             lead_score: profile.lead_score,
             has_picture: contact.has_picture,
+            banned: contact.banned,
             restricted: contact.restricted,
             opted_out: contact.opted_out,
             created_at: instant(contact.created_at),

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     body::{Json, Reply},
-    json::{Change, PageLimit, Text, instant, present, wire_enum},
+    json::{Change, PageLimit, Switch, Text, instant, present, wire_enum},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
     problem::Problem,
@@ -57,6 +57,18 @@ pub(crate) struct Conversation {
     assigned_member_id: Option<String>,
     /// One that the list of labels does not have any more names nothing.
     label_ids: Vec<String>,
+    /// In no list and no search that does not ask for it.
+    spam: bool,
+    /// The detector's, when it marked.
+    #[schema(maximum = 100)]
+    spam_score: u32,
+    /// How often it was resolved.
+    resolutions: u32,
+    /// Inbound messages came that no member has read.
+    unread: bool,
+    /// When a member last read further.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    read_at: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -75,11 +87,24 @@ impl From<proto::Conversation> for Conversation {
             status: ConversationStatus::word(conversation.status),
             assigned_member_id: present(conversation.assigned_member_id),
             label_ids: conversation.label_ids,
+            spam: conversation.spam,
+            spam_score: conversation.spam_score,
+            resolutions: conversation.resolutions,
+            unread: conversation.unread,
+            read_at: instant(conversation.read_at),
             created_at: instant(conversation.created_at),
             last_message_at: instant(conversation.last_message_at),
             version: conversation.version,
             seq: conversation.seq,
         }
+    }
+}
+
+impl Conversation {
+    /// With its entity tag.
+    pub(super) fn reply(conversation: proto::Conversation) -> Reply<Self> {
+        let version = conversation.version;
+        Reply::ok(Self::from(conversation)).with_version(version)
     }
 }
 
@@ -127,6 +152,9 @@ pub(crate) struct WhichConversations {
     /// With this label.
     #[param(value_type = Option<String>, example = "lbl_01998f2ac3e47b0f8a5d2f60b1c9e7aa")]
     label_id: Option<LabelId>,
+    /// `true`: spam alone; else all but spam.
+    #[param(inline)]
+    spam: Option<Switch>,
     /// How many at most.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
@@ -152,12 +180,13 @@ pub(crate) async fn list_conversations(
     acting: Acting,
     Query(query): Query<WhichConversations>,
 ) -> Result<Reply<ConversationPage>, Problem> {
-    let filters = format!("{:?}", (query.contact_id, query.status, query.label_id));
+    let filters = format!("{:?}", (query.contact_id, query.status, query.label_id, query.spam));
     let list = acting.list("ListConversations", &filters);
     let request = ListConversationsRequest {
         contact_id: query.contact_id.map(|contact| contact.to_string()).unwrap_or_default(),
         status: query.status.map_or(0, |status| status.proto().into()),
         page: list.page(query.limit, query.after.as_ref().map(|after| after.0.as_str()))?,
+        spam: query.spam.is_some_and(|Switch(spam)| spam),
         label_id: query.label_id.map(|label| label.to_string()).unwrap_or_default(),
     };
     let answer = acting.conversations().list_conversations(request).await?.into_inner();
@@ -176,9 +205,7 @@ pub(crate) async fn get_conversation(
     Id(conversation): Id<ConversationId>,
 ) -> Result<Reply<Conversation>, Problem> {
     let request = GetConversationRequest { conversation_id: conversation.to_string() };
-    let conversation = acting.conversations().get_conversation(request).await?.into_inner();
-    let version = conversation.version;
-    Ok(Reply::ok(Conversation::from(conversation)).with_version(version))
+    Ok(Conversation::reply(acting.conversations().get_conversation(request).await?.into_inner()))
 }
 
 /// What of a conversation is changed; absent fields stay.
@@ -223,7 +250,5 @@ pub(crate) async fn update_conversation(
             .label_ids
             .map(|labels| LabelIds { values: labels.iter().map(LabelId::to_string).collect() }),
     };
-    let conversation = acting.conversations().update_conversation(request).await?.into_inner();
-    let version = conversation.version;
-    Ok(Reply::ok(Conversation::from(conversation)).with_version(version))
+    Ok(Conversation::reply(acting.conversations().update_conversation(request).await?.into_inner()))
 }

@@ -9,7 +9,7 @@ use lethe_proto::messaging::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{conversations::Channel, page::Page};
+use super::{conversations::Channel, page::Page, receipts::DeliveryState};
 use crate::{
     body::{Json, NoBody, Reply},
     json::{Text, instant, present, wire_enum},
@@ -51,6 +51,19 @@ pub(crate) struct Message {
     text: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Option<String>,
+    /// How far an outbound one has come, and when; `null` of an inbound one.
+    #[schema(value_type = Option<DeliveryState>)]
+    delivery: Option<&'static str>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sent_at: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    delivered_at: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    read_at: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    failed_at: Option<String>,
+    /// Why it failed: a code of the provider's.
+    failure: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     edited_at: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -72,6 +85,12 @@ impl From<proto::Message> for Message {
             member_id: present(message.member_id),
             text: present(message.text),
             created_at: instant(message.created_at),
+            delivery: (message.delivery != 0).then(|| DeliveryState::word(message.delivery)),
+            sent_at: instant(message.sent_at),
+            delivered_at: instant(message.delivered_at),
+            read_at: instant(message.read_at),
+            failed_at: instant(message.failed_at),
+            failure: present(message.failure),
             edited_at: instant(message.edited_at),
             deleted_at: instant(message.deleted_at),
             version: message.version,

@@ -61,6 +61,10 @@ pub(crate) struct Search {
     #[serde(default)]
     #[schema(value_type = Option<WaitFor>)]
     wait_for: Option<Object<WaitFor>>,
+    /// Conversations marked as spam, too.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    include_spam: Option<bool>,
     /// How many at most.
     #[serde(default)]
     #[schema(value_type = Option<u32>, nullable = false, minimum = 1, maximum = 200, default = 50)]
@@ -125,11 +129,14 @@ pub(crate) async fn search_messages(
         until,
         order,
         wait_for,
+        include_spam,
         limit,
         after,
     } = body;
-    let filters =
-        format!("{:?}", (&query, channel, contact_id, conversation_id, member_id, from, until, order));
+    let filters = format!(
+        "{:?}",
+        (&query, channel, contact_id, conversation_id, member_id, from, until, order, include_spam)
+    );
     let list = acting.list("SearchMessages", &filters);
     let request = SearchMessagesRequest {
         query: query.0,
@@ -142,6 +149,7 @@ pub(crate) async fn search_messages(
         order: order.map_or(0, |order| order.proto().into()),
         wait_for: wait_for
             .map(|Object(wait)| proto::WaitFor { contact_id: wait.contact_id.to_string(), seq: wait.seq }),
+        include_spam: include_spam.unwrap_or_default(),
         page: list.page(limit, after.as_ref().map(|after| after.0.as_str()))?,
     };
     let answer = acting.search().search_messages(request).await?.into_inner();

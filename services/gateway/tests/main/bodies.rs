@@ -163,7 +163,7 @@ async fn a_contact_arrives_and_comes_back() {
         json!({
             "contact_id": CONTACT, "name": "Grace", "phone": "+12025550123", "email": null, "company": null, "address": null,
             "tags": ["navy"], "custom_fields": {"card": "1906"}, "restricted": false, "opted_out": false,
-            "label_ids": [], "lifecycle_stage": null, "lead_score": null, "has_picture": false, "created_at": "2023-11-14T22:13:20.25Z",
+            "label_ids": [], "lifecycle_stage": null, "lead_score": null, "has_picture": false, "banned": false, "created_at": "2023-11-14T22:13:20.25Z",
             "updated_at": "2023-11-14T22:13:20.25Z", "version": 1, "seq": 1,
         })
     );
@@ -230,6 +230,7 @@ async fn a_message_is_created_once_and_shown_again_in_a_replay() {
         json!({
             "message_id": MESSAGE, "conversation_id": CONVERSATION, "contact_id": CONTACT, "channel": "live_chat",
             "direction": "outbound", "member_id": MEMBER, "text": "Guten Tag", "created_at": "2023-11-14T22:13:20Z",
+            "delivery": null, "sent_at": null, "delivered_at": null, "read_at": null, "failed_at": null, "failure": null,
             "edited_at": null, "deleted_at": null, "version": 1, "seq": 7,
         })
     );

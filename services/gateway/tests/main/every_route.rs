@@ -37,6 +37,11 @@ impl Route {
                 let example = parameter["example"].as_str().unwrap_or("agent");
                 path = path.replace(&format!("{{{name}}}"), example);
             }
+            if parameter["in"] == "query" && parameter["required"] == true {
+                let mark = if path.contains('?') { '&' } else { '?' };
+                let (name, example) = (&parameter["name"], &parameter["example"]);
+                path += &format!("{mark}{}={}", name.as_str().unwrap(), example.as_str().unwrap());
+            }
         }
         path
     }
@@ -278,6 +283,7 @@ async fn what_creates_needs_an_idempotency_key() {
         "CreateMember",
         "CreateTeam",
         "OpenConversation",
+        "RateConversation",
         "ReceiveMessage",
         "RecordConsent",
         "RequestErasure",
@@ -308,7 +314,7 @@ async fn what_creates_needs_an_idempotency_key() {
 async fn what_changes_needs_the_version_that_was_read() {
     let edge = edge().await;
     let changing: Vec<Route> = routes().into_iter().filter(|route| route.method == Method::PATCH).collect();
-    assert_eq!(changing.len(), 6);
+    assert_eq!(changing.len(), 7);
     for route in changing {
         assert!(route.has_parameter("If-Match"), "{}", route.rpc);
         let mut without = route.request();

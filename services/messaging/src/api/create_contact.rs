@@ -10,6 +10,7 @@ use crate::{
     seal,
     state::{Call, State, Target},
     store::{
+        ban,
         contact::{self, NewContact},
         idempotency,
     },
@@ -57,6 +58,9 @@ pub(super) async fn create_contact(
     contact::insert(&mut tx, &NewContact { contact, subject, unit, profile: &sealed, opted_out, at }).await?;
     if opted_out {
         macs.add(&mut tx).await?;
+    }
+    if macs.are_banned(&mut tx).await? {
+        ban::ban(&mut tx, contact, at).await?;
     }
     state.contact_changed(&mut tx, contact, 1).await?;
     let id = contact.to_string();

@@ -5,13 +5,13 @@ use lethe_keyring::{OpenError, header};
 use lethe_outbox::{Event, kind};
 use lethe_proto::{
     event::MessageChanged,
-    messaging::{EditMessageRequest, Message},
+    messaging::{Direction, EditMessageRequest, Message},
 };
 use lethe_service::{TenantTx, id};
 use tonic::Request;
 
 use crate::{
-    domain::text::MessageText,
+    domain::{channel::Code, text::MessageText},
     error::Error,
     seal,
     state::{Call, State, Target},
@@ -65,6 +65,10 @@ async fn edit(
         return Err(Error::Restricted);
     }
     hold::refuse_if_held(&mut tx, row.contact(), row.conversation()).await?;
+    // What the contact wrote is its own, and evidence.
+    if row.direction != Direction::Outbound.number() {
+        return Err(Error::Inbound);
+    }
     if message::state(&mut tx, message).await?.is_none_or(|(now, _)| now != row.version) {
         return Ok(None);
     }

@@ -46,6 +46,11 @@ pub(super) fn encode(row: &ConversationRow) -> Conversation {
         last_message_at: row.last_message_at.map(timestamp),
         version: unsigned(row.version),
         seq: unsigned(row.seq),
+        spam: row.is_spam(),
+        spam_score: u32::from(row.spam_score.unsigned_abs()),
+        resolutions: row.resolutions.unsigned_abs(),
+        read_at: row.read_at.map(timestamp),
+        unread: row.unread,
         label_ids: row.labels().iter().map(ToString::to_string).collect(),
     }
 }

@@ -1,5 +1,5 @@
 //! HydrateMessages: texts for search hits, under the viewer's principal. What is erased, fenced, deleted or restricted
-//! is left out, whatever the index still holds.
+//! is left out, whatever the index still holds; and so is spam, unless it is asked for.
 
 use std::collections::HashMap;
 
@@ -24,11 +24,15 @@ pub(super) async fn hydrate_messages(
 ) -> Result<HydrateMessagesResponse, Error> {
     let call = Call::of(&request)?;
     let ids = ids("message_ids", &request.get_ref().message_ids, MOST)?;
+    let include_spam = request.get_ref().include_spam;
     let mut tx = state.tx(call.tenant).await?;
     let found = message::find_all(&mut tx, &ids).await?;
     drop(tx);
-    let mut found: HashMap<MessageId, MessageRow> =
-        found.into_iter().filter(MessageRow::is_searchable).map(|row| (row.id(), row)).collect();
+    let mut found: HashMap<MessageId, MessageRow> = found
+        .into_iter()
+        .filter(|row| row.is_searchable() && (include_spam || !row.is_spam()))
+        .map(|row| (row.id(), row))
+        .collect();
     let rows: Vec<MessageRow> = ids.iter().filter_map(|id| found.remove(id)).collect();
     Ok(HydrateMessagesResponse { messages: state.open_messages(call.tenant, &rows).await? })
 }

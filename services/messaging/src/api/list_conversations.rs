@@ -38,12 +38,16 @@ pub(super) async fn list_conversations(
     let mut tx = state.tx(call.tenant).await?;
     let mut rows = match contact {
         Some(contact) => {
-            conversation::list_of_contact(&mut tx, contact, (&statuses, label), after, most).await?
+            conversation::list_of_contact(&mut tx, contact, (&statuses, label, request.spam), after, most)
+                .await?
         }
         None => {
             let mut rows = Vec::new();
             for status in statuses {
-                rows.extend(conversation::list(&mut tx, Which { status, label }, after, most).await?);
+                rows.extend(
+                    conversation::list(&mut tx, Which { status, label, spam: request.spam }, after, most)
+                        .await?,
+                );
             }
             rows.sort_by_key(|row| std::cmp::Reverse((row.ordered_at(), row.id().uuid())));
             rows

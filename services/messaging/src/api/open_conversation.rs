@@ -80,7 +80,7 @@ pub(super) async fn open_conversation(
 pub(super) async fn changed(
     state: &State,
     tx: &mut TenantTx,
-    call: &Call,
+    call: impl Into<Option<&Call>>,
     action: &'static str,
     (conversation, contact): (ConversationId, ContactId),
     seq: i64,

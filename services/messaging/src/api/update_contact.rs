@@ -12,6 +12,7 @@ use crate::{
     seal,
     state::{Call, State, Target},
     store::{
+        ban,
         contact::{self, ContactRow},
         head, unsigned,
     },
@@ -78,6 +79,11 @@ async fn rectify(
     if listed || head.opted_out {
         head::set_opted_out(&mut tx, contact, true).await?;
         macs.add(&mut tx).await?;
+    }
+    // So with bans: neither another address lifts one, nor does a banned address go unseen.
+    if before.banned || macs.are_banned(&mut tx).await? {
+        macs.ban(&mut tx).await?;
+        ban::ban(&mut tx, contact, state.clock.now()).await?;
     }
     contact::rectify(&mut tx, contact, (&sealed, version), seq, state.clock.now()).await?;
     state.contact_changed(&mut tx, contact, seq).await?;

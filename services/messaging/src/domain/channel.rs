@@ -1,7 +1,7 @@
 //! Closed sets of codes, as they stand in protobuf and in the database: one number in both.
 
 use lethe_proto::messaging::{
-    Channel, ConsentAct, ConsentPurpose, ConversationStatus, Direction, RestrictionGround,
+    Channel, ConsentAct, ConsentPurpose, ConversationStatus, DeliveryState, Direction, RestrictionGround,
 };
 
 use super::Invalid;
@@ -26,7 +26,7 @@ macro_rules! codes {
         }
     )*};
 }
-codes!(Channel, Direction, ConversationStatus, ConsentPurpose, ConsentAct, RestrictionGround);
+codes!(Channel, Direction, ConversationStatus, DeliveryState, ConsentPurpose, ConsentAct, RestrictionGround);
 
 /// The code that `field` must have.
 ///

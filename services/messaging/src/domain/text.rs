@@ -36,6 +36,17 @@ impl MessageText {
     }
 }
 
+/// Most characters of a rating's comment.
+pub(crate) const MOST_COMMENT_CHARACTERS: usize = 2_000;
+
+/// The comment of a rating, trimmed; empty is allowed.
+///
+/// # Errors
+/// [`Invalid`] at `comment`.
+pub(crate) fn comment(text: &str) -> Result<zeroize::Zeroizing<String>, Invalid> {
+    line("comment", text, MOST_COMMENT_CHARACTERS, Lines::Many).map(zeroize::Zeroizing::new)
+}
+
 /// One line (or several, where `lines` are allowed) of at most `most` characters, trimmed. Empty is allowed.
 ///
 /// # Errors

@@ -24,6 +24,15 @@ pub(crate) struct ConversationRow {
     pub(crate) status: i16,
     assigned_member_id: Option<Uuid>,
     label_ids: Vec<Uuid>,
+    spam: i16,
+    /// The detector's, when it marked.
+    pub(crate) spam_score: i16,
+    /// How often it was resolved.
+    pub(crate) resolutions: i32,
+    /// When a member last read further.
+    pub(crate) read_at: Option<OffsetDateTime>,
+    /// Inbound messages came that no member has read.
+    pub(crate) unread: bool,
     /// When it was opened.
     pub(crate) created_at: OffsetDateTime,
     /// When the last message came.
@@ -46,6 +55,10 @@ impl ConversationRow {
     /// Who takes care of it.
     pub(crate) fn assigned(&self) -> Option<MemberId> {
         self.assigned_member_id.map(MemberId::new)
+    }
+    /// Whether it is marked as spam.
+    pub(crate) fn is_spam(&self) -> bool {
+        matches!(self.spam, 1 | 2)
     }
     /// The labels it carries.
     pub(crate) fn labels(&self) -> Vec<LabelId> {
@@ -175,7 +188,12 @@ pub(crate) async fn find(
 ) -> sqlx::Result<Option<ConversationRow>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select c.conversation_id, c.contact_id, c.channel, c.status, c.assigned_member_id, c.label_ids, c.created_at,
+        "select c.conversation_id, c.contact_id, c.channel, c.status, c.assigned_member_id, c.label_ids, c.spam, c.spam_score,
+                c.resolutions, c.read_at,
+                exists (select from messages m
+                         where m.tenant_id = c.tenant_id and m.conversation_id = c.conversation_id
+                           and m.accepted_seq > c.read_seq and m.direction = 1) as unread,
+                c.created_at,
                 (select m.created_at from messages m
                   where m.tenant_id = c.tenant_id and m.conversation_id = c.conversation_id
                   order by m.accepted_seq desc limit 1) as last_message_at,
@@ -198,6 +216,8 @@ pub(crate) struct Which {
     pub(crate) status: i16,
     /// Those that carry it.
     pub(crate) label: Option<LabelId>,
+    /// Spam alone, or all but spam.
+    pub(crate) spam: bool,
 }
 
 /// Conversations by their last message, the newest first, after the page that ended at `after`.
@@ -219,7 +239,7 @@ pub(crate) async fn list(
                               join contact_head h on h.tenant_id = e.tenant_id and h.contact_id = e.contact_id
                              where e.tenant_id = $1 and e.status = $2 and not h.fenced
                                and not (e.conversation_id::uuid = any (h.fenced_conversations))
-                               and ($7::uuid is null or $7 = any (e.label_ids))
+                               and ($7::uuid is null or $7 = any (e.label_ids)) and (e.spam in (1, 2)) = $8
                                and e.listed_at <= $3::timestamptz - make_interval(secs => $6)
                              order by e.listed_at desc offset $5 limit 1), '-infinity') - make_interval(secs => $6) as at),
          near as (
@@ -228,8 +248,14 @@ pub(crate) async fn list(
                          order by m.accepted_seq desc limit 1) as last_message_at
              from conversations c
             where c.tenant_id = $1 and c.status = $2 and ($7::uuid is null or $7 = any (c.label_ids))
+              and (c.spam in (1, 2)) = $8
               and c.listed_at <= $3::timestamptz + make_interval(secs => $6) and c.listed_at >= (select at from edge))
-         select n.conversation_id, n.contact_id, n.channel, n.status, n.assigned_member_id, n.label_ids, n.created_at,
+         select n.conversation_id, n.contact_id, n.channel, n.status, n.assigned_member_id, n.label_ids, n.spam, n.spam_score,
+                n.resolutions, n.read_at,
+                exists (select from messages m
+                         where m.tenant_id = n.tenant_id and m.conversation_id = n.conversation_id
+                           and m.accepted_seq > n.read_seq and m.direction = 1) as unread,
+                n.created_at,
                 n.last_message_at, n.version, n.seq
            from near n
            join contact_head h on h.tenant_id = n.tenant_id and h.contact_id = n.contact_id
@@ -245,6 +271,7 @@ pub(crate) async fn list(
     .bind(most)
     .bind(late.as_seconds_f64())
     .bind(which.label.map(LabelId::uuid))
+    .bind(which.spam)
     .fetch_all(&mut **tx)
     .await
 }
@@ -253,20 +280,25 @@ pub(crate) async fn list(
 pub(crate) async fn list_of_contact(
     tx: &mut TenantTx,
     contact: ContactId,
-    (statuses, label): (&[i16], Option<LabelId>),
+    (statuses, label, spam): (&[i16], Option<LabelId>, bool),
     after: (OffsetDateTime, Uuid),
     most: i64,
 ) -> sqlx::Result<Vec<ConversationRow>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select n.conversation_id, n.contact_id, n.channel, n.status, n.assigned_member_id, n.label_ids, n.created_at,
+        "select n.conversation_id, n.contact_id, n.channel, n.status, n.assigned_member_id, n.label_ids, n.spam, n.spam_score,
+                n.resolutions, n.read_at,
+                exists (select from messages m
+                         where m.tenant_id = n.tenant_id and m.conversation_id = n.conversation_id
+                           and m.accepted_seq > n.read_seq and m.direction = 1) as unread,
+                n.created_at,
                 n.last_message_at, n.version, n.seq
            from (select c.*, (select m.created_at from messages m
                                where m.tenant_id = c.tenant_id and m.conversation_id = c.conversation_id
                                order by m.accepted_seq desc limit 1) as last_message_at
                    from conversations c
                   where c.tenant_id = $1 and c.contact_id = $2 and c.status = any ($3)
-                    and ($7::uuid is null or $7 = any (c.label_ids))) n
+                    and ($7::uuid is null or $7 = any (c.label_ids)) and (c.spam in (1, 2)) = $8) n
            join contact_head h on h.tenant_id = n.tenant_id and h.contact_id = n.contact_id
           where not h.fenced and not (n.conversation_id::uuid = any (h.fenced_conversations))
             and (coalesce(n.last_message_at, n.created_at), n.conversation_id::uuid) < ($4, $5)
@@ -280,6 +312,7 @@ pub(crate) async fn list_of_contact(
     .bind(after.1)
     .bind(most)
     .bind(label.map(LabelId::uuid))
+    .bind(spam)
     .fetch_all(&mut **tx)
     .await
 }
@@ -305,7 +338,8 @@ pub(crate) async fn update(
     let tenant = tx.tenant();
     sqlx::query(
         "update conversations
-            set status = $3, assigned_member_id = $4, label_ids = $5, version = version + 1, seq = $6
+            set resolutions = resolutions + case when $3 = 2 and status <> 2 then 1 else 0 end,
+                status = $3, assigned_member_id = $4, label_ids = $5, version = version + 1, seq = $6
           where tenant_id = $1 and conversation_id = $2",
     )
     .bind(tenant.uuid())

@@ -57,6 +57,13 @@ pub const ERASERS: &[Eraser] = &[
                       (select message_id from messages where tenant_id = $1 and conversation_id = any ($2) limit $3)",
     },
     Eraser {
+        table: "ratings",
+        columns: &["conversation_id"],
+        by: By::Conversations,
+        statement: "delete from ratings where tenant_id = $1 and rating_id in
+                      (select rating_id from ratings where tenant_id = $1 and conversation_id = any ($2) limit $3)",
+    },
+    Eraser {
         table: "conversation_units",
         columns: &["conversation_id"],
         by: By::Conversations,
@@ -70,6 +77,14 @@ pub const ERASERS: &[Eraser] = &[
         by: By::Contact,
         statement: "delete from consents where tenant_id = $1 and consent_id in
                       (select consent_id from consents where tenant_id = $1 and contact_id = any ($2) limit $3)",
+    },
+    Eraser {
+        table: "contact_bans",
+        columns: &["contact_id"],
+        by: By::Contact,
+        statement: "delete from contact_bans where tenant_id = $1 and contact_id in
+                      (select contact_id from contact_bans
+                        where tenant_id = $1 and contact_id = any ($2) limit $3)",
     },
     Eraser {
         table: "contact_pictures",

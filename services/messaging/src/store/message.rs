@@ -1,6 +1,7 @@
 //! Messages: the one function that accepts them, reading them, and the change of a single one.
 
 use lethe_ids::{ContactId, ConversationId, MemberId, MessageId, TenantId};
+use lethe_proto::messaging::{DeliveryState, Direction};
 use lethe_service::TenantTx;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
@@ -34,8 +35,20 @@ pub(crate) struct MessageRow {
     pub(crate) seq: i64,
     /// Sealed.
     pub(crate) text: Option<Vec<u8>>,
+    delivery: Option<i16>,
+    /// When the provider had it.
+    pub(crate) sent_at: Option<OffsetDateTime>,
+    /// When it was delivered.
+    pub(crate) delivered_at: Option<OffsetDateTime>,
+    /// When the contact read it.
+    pub(crate) read_at: Option<OffsetDateTime>,
+    /// When it failed.
+    pub(crate) failed_at: Option<OffsetDateTime>,
+    /// Why: a code.
+    pub(crate) failure: Option<String>,
     /// The ground of the contact's restriction; 0 is none.
     pub(crate) restriction: i16,
+    spam: i16,
 }
 
 impl MessageRow {
@@ -58,6 +71,18 @@ impl MessageRow {
     /// Who takes care of the conversation.
     pub(crate) fn assigned(&self) -> Option<MemberId> {
         self.assigned_member_id.map(MemberId::new)
+    }
+    /// How far it has come; of an inbound one there is nothing to say.
+    pub(crate) fn delivery_state(&self) -> DeliveryState {
+        match self.delivery {
+            _ if self.direction != Direction::Outbound as i16 => DeliveryState::Unspecified,
+            None => DeliveryState::Queued,
+            Some(state) => DeliveryState::try_from(i32::from(state)).unwrap_or_default(),
+        }
+    }
+    /// Whether its conversation is marked as spam.
+    pub(crate) fn is_spam(&self) -> bool {
+        matches!(self.spam, 1 | 2)
     }
     /// Whether the index may have it.
     pub(crate) fn is_searchable(&self) -> bool {
@@ -111,6 +136,8 @@ pub(crate) enum Outcome {
     OptedOut,
     /// Outbound to a contact under restriction.
     Restricted,
+    /// Inbound from a contact who is banned.
+    Banned,
 }
 
 #[derive(FromRow)]
@@ -131,7 +158,8 @@ impl TryFrom<OutcomeRow> for Outcome {
             (4, ..) => Self::NotFound,
             (5, ..) => Self::OptedOut,
             (6, ..) => Self::Restricted,
-            _ => return Err(sqlx::Error::Protocol("accept_messages_v1 answered what it cannot".into())),
+            (7, ..) => Self::Banned,
+            _ => return Err(sqlx::Error::Protocol("accept_messages_v2 answered what it cannot".into())),
         })
     }
 }
@@ -145,7 +173,7 @@ pub(crate) async fn accept(connection: &mut PgConnection, items: &[&Item]) -> sq
     }
     let rows: Vec<OutcomeRow> = sqlx::query_as(
         "select outcome, seq, resource
-           from accept_messages_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+           from accept_messages_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(columns.tenants)
     .bind(columns.contacts)
@@ -163,7 +191,7 @@ pub(crate) async fn accept(connection: &mut PgConnection, items: &[&Item]) -> sq
     .fetch_all(connection)
     .await?;
     if rows.len() != items.len() {
-        return Err(sqlx::Error::Protocol("accept_messages_v1 answered for another number of items".into()));
+        return Err(sqlx::Error::Protocol("accept_messages_v2 answered for another number of items".into()));
     }
     rows.into_iter().map(Outcome::try_from).collect()
 }
@@ -228,7 +256,8 @@ pub(crate) async fn find_all(tx: &mut TenantTx, messages: &[MessageId]) -> sqlx:
     sqlx::query_as(
         "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
                 c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
-                m.text, h.restriction
+                m.text, m.delivery, m.sent_at, m.delivered_at,
+                m.read_at, m.failed_at, m.failure, h.restriction, c.spam
            from messages m
            join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
@@ -257,7 +286,8 @@ pub(crate) async fn list(
     sqlx::query_as(
         "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
                 c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
-                m.text, h.restriction
+                m.text, m.delivery, m.sent_at, m.delivered_at,
+                m.read_at, m.failed_at, m.failure, h.restriction, c.spam
            from messages m
            join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
@@ -284,7 +314,8 @@ pub(crate) async fn list_of_contact(
     sqlx::query_as(
         "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
                 c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
-                m.text, h.restriction
+                m.text, m.delivery, m.sent_at, m.delivered_at,
+                m.read_at, m.failed_at, m.failure, h.restriction, c.spam
            from conversations c
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
            join messages m on m.tenant_id = c.tenant_id and m.conversation_id = c.conversation_id
@@ -312,7 +343,8 @@ pub(crate) async fn list_of_tenant(
     sqlx::query_as(
         "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
                 c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
-                m.text, h.restriction
+                m.text, m.delivery, m.sent_at, m.delivered_at,
+                m.read_at, m.failed_at, m.failure, h.restriction, c.spam
            from messages m
            join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
            join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id

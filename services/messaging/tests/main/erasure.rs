@@ -95,7 +95,8 @@ async fn erased_is_counted_fenced_purged_and_verified_absent() {
     assert_eq!(stage.try_receive(&conversation, "late", None).await.unwrap_err().code(), Code::NotFound);
     let status = stage.try_receive(&conversation, "in", Some("a-0")).await.unwrap_err();
     assert_eq!(reason(&status), "MESSAGE_GONE");
-    let hydrate = HydrateMessagesRequest { message_ids: vec![message.message_id.clone()] };
+    let hydrate =
+        HydrateMessagesRequest { message_ids: vec![message.message_id.clone()], ..Default::default() };
     assert!(stage.viewer().hydrate_messages(hydrate).await.unwrap().into_inner().messages.is_empty());
     let list = stage.contacts().list_contacts(ListContactsRequest::default()).await.unwrap().into_inner();
     assert_eq!(list.contacts.len(), 1);

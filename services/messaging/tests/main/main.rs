@@ -9,6 +9,7 @@ mod database;
 mod details;
 mod erasure;
 mod erasure_races;
+mod inbox;
 mod indexing;
 mod isolation;
 mod keywords;

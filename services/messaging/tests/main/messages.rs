@@ -163,7 +163,10 @@ async fn a_restricted_contact_is_stored_and_not_used() {
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "CONTACT_RESTRICTED"));
     let stored = stage.receive(&conversation, "in").await;
     assert_eq!(get(&stage, &stored.message_id).await.unwrap().text, "in");
-    let ids = HydrateMessagesRequest { message_ids: vec![before.message_id, stored.message_id] };
+    let ids = HydrateMessagesRequest {
+        message_ids: vec![before.message_id, stored.message_id],
+        ..Default::default()
+    };
     assert!(stage.viewer().hydrate_messages(ids).await.unwrap().into_inner().messages.is_empty());
 }
 
@@ -177,13 +180,14 @@ async fn hydrate_messages_answers_in_the_order_asked_and_leaves_out_the_absent()
     let delete = DeleteMessageRequest { message_id: gone.message_id.clone() };
     stage.messages().delete_message(delete).await.unwrap();
     let ids = vec![two.message_id.clone(), NONE.into(), gone.message_id, one.message_id.clone()];
-    let request = HydrateMessagesRequest { message_ids: ids };
+    let request = HydrateMessagesRequest { message_ids: ids, ..Default::default() };
     let answer = stage.viewer().hydrate_messages(request).await.unwrap().into_inner();
     assert_eq!(answer.messages, [two, one.clone()]);
-    let most = HydrateMessagesRequest { message_ids: vec![one.message_id.clone(); 200] };
+    let most =
+        HydrateMessagesRequest { message_ids: vec![one.message_id.clone(); 200], ..Default::default() };
     assert_eq!(stage.viewer().hydrate_messages(most).await.unwrap().into_inner().messages.len(), 1);
-    let many = HydrateMessagesRequest { message_ids: vec![one.message_id; 201] };
+    let many = HydrateMessagesRequest { message_ids: vec![one.message_id; 201], ..Default::default() };
     assert_eq!(field(&stage.viewer().hydrate_messages(many).await.unwrap_err()), "message_ids");
-    let bad = HydrateMessagesRequest { message_ids: vec!["x".into()] };
+    let bad = HydrateMessagesRequest { message_ids: vec!["x".into()], ..Default::default() };
     assert_eq!(field(&stage.viewer().hydrate_messages(bad).await.unwrap_err()), "message_ids[0]");
 }

@@ -173,6 +173,9 @@ fn sentence(code: &str) -> Option<&'static str> {
             "If the person had opted out, keyed hashes of their telephone number and address stay on the opt-out list, so \
              that nobody writes to them again."
         }
+        "BANS_KEPT" => {
+            "If the person had been banned, keyed hashes of their telephone number and address stay, so that the ban does."
+        }
         "OLD_PAGES_KEYSTORE" => {
             "Old pages, logs and backups of the key store may hold wrapped keys and keyed hashes of addresses. The date \
              holds if the operator has by then rotated the epoch's key, deleted it, and let those backups expire."

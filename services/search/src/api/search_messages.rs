@@ -55,7 +55,7 @@ pub(super) async fn search_messages(
         search.limit = (limit - hits.len() + 1).min(MOST_IDS);
         let found = api.indexer.engine.search(tenant, search.clone()).await?;
         let is_last = found.len() < search.limit;
-        let mut messages = hydrate(api, &context, &found).await?.into_iter().peekable();
+        let mut messages = hydrate(api, &context, &found, request.include_spam).await?.into_iter().peekable();
         for hit in found {
             let id = hit.message.to_string();
             if let Some(message) = messages.next_if(|message| message.message_id == id)
@@ -175,14 +175,23 @@ async fn wait(api: &Api, context: &CallContext, tenant: TenantId, wait_for: &Wai
 }
 
 /// The messages of these hits that the viewer may see, in their order.
-async fn hydrate(api: &Api, context: &CallContext, hits: &[Hit]) -> Result<Vec<Message>, Error> {
+async fn hydrate(
+    api: &Api,
+    context: &CallContext,
+    hits: &[Hit],
+    include_spam: bool,
+) -> Result<Vec<Message>, Error> {
     if hits.is_empty() {
         return Ok(Vec::new());
     }
     let mut messaging = MessageServiceClient::new(api.peers.client("messaging", context))
         .max_decoding_message_size(LARGEST_ANSWER);
     let message_ids = hits.iter().map(|hit| hit.message.to_string()).collect();
-    Ok(messaging.hydrate_messages(HydrateMessagesRequest { message_ids }).await?.into_inner().messages)
+    Ok(messaging
+        .hydrate_messages(HydrateMessagesRequest { message_ids, include_spam })
+        .await?
+        .into_inner()
+        .messages)
 }
 
 /// The hit with its highlights; nothing when the words are no longer in the text.

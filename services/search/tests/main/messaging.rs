@@ -14,7 +14,8 @@ use lethe_proto::{
         AcceptedMessage, Channel, DeleteMessageRequest, EditMessageRequest, GetMessageRequest,
         HydrateMessagesRequest, HydrateMessagesResponse, IndexableMessage, ListMessagesRequest,
         ListMessagesResponse, Message, ReadForIndexRequest, ReadForIndexResponse, ReceiveMessageRequest,
-        SendMessageRequest, message_service_server::MessageService, read_for_index_request::What,
+        RecordDeliveryRequest, SendMessageRequest, message_service_server::MessageService,
+        read_for_index_request::What,
     },
 };
 use lethe_service::{Database, timestamp};
@@ -285,6 +286,9 @@ impl MessageService for Messaging {
         Err(Status::unimplemented(""))
     }
     async fn delete_message(&self, _: Request<DeleteMessageRequest>) -> Result<Response<Message>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn record_delivery(&self, _: Request<RecordDeliveryRequest>) -> Result<Response<Message>, Status> {
         Err(Status::unimplemented(""))
     }
 }
