@@ -36,3 +36,8 @@ async fn ms_01_every_field_of_a_contact_can_be_rectified() {
 async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
     claims::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too().await;
 }
+
+#[tokio::test]
+async fn re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds() {
+    claims::re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds().await;
+}

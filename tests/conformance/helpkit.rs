@@ -31,3 +31,8 @@ async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
 async fn id_11_programs_sign_with_api_keys_that_have_scopes_limits_and_a_log() {
     claims::id_11_programs_sign_with_api_keys_that_have_scopes_limits_and_a_log().await;
 }
+
+#[tokio::test]
+async fn re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds() {
+    claims::re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds().await;
+}

@@ -16,7 +16,7 @@ pub use alone::alone;
 pub use apart::{Apart, Paused, Process, apart};
 pub use api::{Answer, Api, PASSWORD};
 pub use collector::Collector;
-pub use erase::erase;
+pub use erase::{confirmed, erase, erase_as};
 pub use machine::{Machine, Signed};
 pub use platform::{Platform, Tenant, platform};
 pub use replica::Replica;

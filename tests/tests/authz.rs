@@ -261,9 +261,13 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
     let team = one.owner.create("/v1/teams", "t-1", json!({"name": "Support"})).await.ok();
     let key = json!({"name": "Import", "scopes": ["read_inbox"]});
     let key = one.owner.create("/v1/api-keys", "k-1", key).await.ok();
+    let hold = json!({"conversation_id": talk.conversation, "reason": "litigation", "case_reference": "2-O-17/26",
+                      "ends_at": "2199-01-01T00:00:00Z"});
+    let hold = one.owner.create("/v1/holds", "h-1", hold).await.ok();
     let ids = BTreeMap::from([
         ("api_key_id", key["api_key"]["api_key_id"].as_str().expect("an id").to_owned()),
         ("contact_id", talk.contact.clone()),
+        ("hold_id", hold["hold_id"].as_str().expect("an id").to_owned()),
         ("conversation_id", talk.conversation.clone()),
         ("message_id", message),
         ("erasure_id", erasure),

@@ -157,6 +157,7 @@ async fn every_rpc_with_a_route_bears_its_input_twice() {
     conversations(&mut twice, &contact).await;
     members(&mut twice).await;
     teams(&mut twice).await;
+    holds(&mut twice, &contact).await;
     erasures(&mut twice, &contact).await;
     sessions(&mut twice).await;
     assert!(twice.wrong.is_empty(), "{}", twice.wrong.join("\n"));
@@ -298,6 +299,15 @@ async fn teams(twice: &mut Twice<'_>) {
     twice.photo(&photo).await;
     twice.call(("GetPhoto", Method::GET, &photo, &[], None)).await;
     twice.call(("DeletePhoto", Method::DELETE, &photo, &[], None)).await;
+}
+
+async fn holds(twice: &mut Twice<'_>, contact: &str) {
+    let hold = json!({"contact_id": contact, "reason": "litigation", "case_reference": "2-O-17/26",
+                      "ends_at": "2199-01-01T00:00:00Z"});
+    let placed = twice.call(("PlaceHold", Method::POST, "/v1/holds", &KEY, Some(hold))).await;
+    let path = format!("/v1/holds/{}/release", placed["hold_id"].as_str().expect("an id"));
+    twice.call(("ReleaseHold", Method::POST, &path, &[], None)).await;
+    twice.call(("ListHolds", Method::GET, "/v1/holds", &[], None)).await;
 }
 
 async fn erasures(twice: &mut Twice<'_>, contact: &str) {

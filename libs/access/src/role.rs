@@ -24,6 +24,7 @@ pub const fn permissions(role: Role) -> &'static [Permission] {
             P::Members,
             P::ReadAudit,
             P::ApiKeys,
+            P::Holds,
         ],
         Role::Admin => &[
             P::OwnAccount,
@@ -40,7 +41,7 @@ pub const fn permissions(role: Role) -> &'static [Permission] {
         ],
         Role::Agent => &[P::OwnAccount, P::ReadInbox, P::Send, P::Edit, P::UserData],
         Role::PrivacyOfficer => {
-            &[P::OwnAccount, P::ReadInbox, P::UserData, P::Erase, P::ReadErasures, P::ReadAudit]
+            &[P::OwnAccount, P::ReadInbox, P::UserData, P::Erase, P::ReadErasures, P::ReadAudit, P::Holds]
         }
         Role::Auditor => &[P::OwnAccount, P::ReadErasures, P::ReadAudit],
     }
@@ -77,14 +78,15 @@ mod tests {
             P::Members,
             P::ReadAudit,
             P::ApiKeys,
+            P::Holds,
         ];
         for (role, answers) in [
-            (Role::Owner, "yyyyyyyyyyyy"),
-            (Role::Admin, "yyyyyyyynyyy"),
-            (Role::Agent, "yyyyynnnnnnn"),
-            (Role::PrivacyOfficer, "yynnyyynnnyn"),
-            (Role::Auditor, "ynnnnnynnnyn"),
-            (Role::Unspecified, "ynnnnnnnnnnn"),
+            (Role::Owner, "yyyyyyyyyyyyy"),
+            (Role::Admin, "yyyyyyyynyyyn"),
+            (Role::Agent, "yyyyynnnnnnnn"),
+            (Role::PrivacyOfficer, "yynnyyynnnyny"),
+            (Role::Auditor, "ynnnnnynnnynn"),
+            (Role::Unspecified, "ynnnnnnnnnnnn"),
         ] {
             let got: String =
                 all.iter().map(|permission| if allows(&[role], *permission) { 'y' } else { 'n' }).collect();

@@ -14,6 +14,7 @@ mod contacts;
 mod conversations;
 mod erasures;
 mod health;
+mod holds;
 mod labels;
 mod log_in_records;
 mod member_erasure;
@@ -105,6 +106,8 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(erasures::confirm_erasure))
         .routes(routes!(erasures::cancel_erasure))
         .routes(routes!(certificate::get_certificate))
+        .routes(routes!(holds::place_hold, holds::list_holds))
+        .routes(routes!(holds::release_hold))
 }
 
 /// What anyone may ask.

@@ -7,20 +7,23 @@ mod get_certificate;
 mod get_erasure;
 mod list_certificate_keys;
 mod list_erasures;
+mod list_holds;
 mod operation;
 mod participant;
+mod place_hold;
+mod release_hold;
 mod request_erasure;
 
 use std::{sync::Arc, time::Duration};
 
 use lethe_ambient::{Clock, Entropy};
-use lethe_ids::{ErasureId, TenantId};
+use lethe_ids::{ErasureId, HoldId, TenantId};
 use lethe_outbox::Audit;
 use lethe_proto::retention::{
     CancelErasureRequest, ConfirmErasureRequest, Erasure, GetCertificateRequest, GetCertificateResponse,
-    GetErasureRequest, ListCertificateKeysRequest, ListCertificateKeysResponse, ListErasuresRequest,
-    ListErasuresResponse, RequestErasureRequest, RequestErasureResponse,
-    retention_service_server::RetentionService,
+    GetErasureRequest, Hold, ListCertificateKeysRequest, ListCertificateKeysResponse, ListErasuresRequest,
+    ListErasuresResponse, ListHoldsRequest, ListHoldsResponse, PlaceHoldRequest, ReleaseHoldRequest,
+    RequestErasureRequest, RequestErasureResponse, retention_service_server::RetentionService,
 };
 use lethe_service::{CallContext, Database, TenantTx};
 use tokio::sync::Notify;
@@ -99,8 +102,49 @@ impl Api {
     }
 }
 
+impl Api {
+    /// Puts who did what to a hold into the transaction. What is held is not named.
+    async fn audit_hold(
+        &self,
+        tx: &mut TenantTx,
+        asking: &Asking,
+        action: &str,
+        hold: HoldId,
+    ) -> Result<(), Error> {
+        let target = hold.to_string();
+        let audit = Audit {
+            actor: asking.actor.into(),
+            action,
+            target_kind: "hold",
+            target_id: &target,
+            contact: None,
+            request_id: &asking.context.request_id,
+        };
+        self.saga.outbox.audit(tx, &audit).await?;
+        Ok(())
+    }
+}
+
 #[tonic::async_trait]
 impl RetentionService for Api {
+    async fn place_hold(&self, request: Request<PlaceHoldRequest>) -> Result<Response<Hold>, Status> {
+        let asking = Asking::of(&request)?;
+        Ok(Response::new(place_hold::place_hold(self, &asking, request.into_inner()).await?))
+    }
+
+    async fn release_hold(&self, request: Request<ReleaseHoldRequest>) -> Result<Response<Hold>, Status> {
+        let asking = Asking::of(&request)?;
+        Ok(Response::new(release_hold::release_hold(self, &asking, request.into_inner()).await?))
+    }
+
+    async fn list_holds(
+        &self,
+        request: Request<ListHoldsRequest>,
+    ) -> Result<Response<ListHoldsResponse>, Status> {
+        let asking = Asking::of(&request)?;
+        Ok(Response::new(list_holds::list_holds(self, &asking, request.into_inner()).await?))
+    }
+
     async fn request_erasure(
         &self,
         request: Request<RequestErasureRequest>,

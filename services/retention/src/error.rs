@@ -20,6 +20,9 @@ pub enum Error {
     /// No erasure of this tenant.
     #[error("there is no such erasure")]
     ErasureNotFound,
+    /// No hold of this tenant.
+    #[error("there is no such hold")]
+    HoldNotFound,
     /// Not certified yet.
     #[error("there is no certificate yet")]
     CertificateNotFound,
@@ -75,6 +78,7 @@ impl From<Error> for Failure {
             Error::Request(failure) => failure,
             Error::ContactNotFound => Self::not_found("contact"),
             Error::ConversationNotFound => Self::not_found("conversation"),
+            Error::HoldNotFound => Self::not_found("hold"),
             Error::ErasureNotFound => Self::not_found("erasure"),
             Error::CertificateNotFound => Self::not_found("certificate"),
             Error::ErasureAlreadyOpen => {

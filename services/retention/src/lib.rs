@@ -10,6 +10,7 @@ mod config;
 pub mod domain;
 mod erase;
 mod error;
+mod holding;
 pub mod jobs;
 pub mod ledger;
 pub mod saga;
@@ -56,6 +57,7 @@ pub fn migrations() -> Vec<Migration> {
     let own = [
         Migration { version: 100, name: "erasures", sql: include_str!("../migrations/0100_erasures.sql") },
         Migration { version: 110, name: "modes", sql: include_str!("../migrations/0110_modes.sql") },
+        Migration { version: 111, name: "holds", sql: include_str!("../migrations/0111_holds.sql") },
     ];
     [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain(own).collect()
 }
@@ -83,6 +85,7 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
     let erasures = ErasureOperation { db: saga.db.clone(), clock: env.clock.clone(), due: due.clone() };
     jobs.extend(relay(&bus, NAME, config.relay, &saga.outbox));
     let owners = saga.db.clone();
+    jobs.push(jobs::settle_holds(&saga, &env.tasks, &due));
     jobs.push(saga.keyring.sweep_job(&env.tasks, move |tenant, secrets| {
         let db = owners.clone();
         async move {

@@ -231,6 +231,10 @@ impl Saga {
                 let fenced: FenceResponse = loaded.answer(Step::Fence, position)?;
                 let answer = call.verify_absent(self.census_key(lease, loaded).await?, &fenced).await?;
                 match participant::is_absent(&answer) {
+                    // What is held is certified as held; the second certificate waits for its release.
+                    true if step == Step::ReVerify && participant::holds(&answer) => {
+                        Err(Trouble::Waits(Code::LEGAL_HOLD, None))
+                    }
                     true => Ok(Outcome::Done(Some(answer.encode_to_vec()))),
                     false => Ok(Outcome::Found),
                 }
@@ -391,6 +395,7 @@ impl Saga {
         let key = (signed.certificate, signed.sequence);
         store::insert_certificate(tx, lease, key, &signed.envelope, signed.certified_at, opening).await?;
         if signed.sequence == 1 {
+            store::note_held(tx, lease, signed.held).await?;
             let due = signed.certified_at + self.re_verify_after;
             for position in 0..loaded.participants.len() {
                 store::fail_step(tx, lease, (Step::ReVerify, Some(position)), None, due).await?;

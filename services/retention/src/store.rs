@@ -6,12 +6,13 @@ mod certificate;
 mod erasure;
 mod fence;
 mod hasten;
+mod hold;
 mod idempotency;
 mod step;
 
 pub use advance::{
-    Lease, claim, due, enter, fail_step, finish_step, recorded, release, renew, replace_answer, reset_purge,
-    start_fencing,
+    Lease, claim, due, enter, fail_step, finish_step, note_held, recorded, release, renew, replace_answer,
+    reset_purge, start_fencing,
 };
 pub use certificate::{certificate, insert_certificate, newest_certificate, take_nonce};
 pub use erasure::{
@@ -23,6 +24,10 @@ pub use fence::{
     is_fenced, own_rows, unlink,
 };
 pub use hasten::hasten;
+pub use hold::{
+    Held, Hold, delete_hold, due_holds, forget_held, get_hold, hold_of_key, insert_hold, is_held, list_holds,
+    move_hold, start_release, wake_held,
+};
 pub use idempotency::{Remembered, recall, remember};
 pub use step::{StepRow, plan, steps};
 

@@ -67,10 +67,18 @@ pub(crate) async fn verify_absent(
     };
     for (table, column) in columns_of(&mut tx, domain).await? {
         let found = naming(&mut tx, &table, &column, &ids).await?;
-        findings.push(match table.as_str() {
+        let finding = match table.as_str() {
+            "holds" => {
+                let held = still_held(&mut tx, &ids).await?;
+                if held > 0 {
+                    findings.push(line("holds", Attestation::Held, held.unsigned_abs(), held, "LEGAL_HOLD"));
+                }
+                re_read(&table, ids.len(), found - held, code)
+            }
             KEPT => line(KEPT, Attestation::Declared, ids.len() as u64, found, "FENCE_KEPT"),
             _ => re_read(&table, ids.len(), found, code),
-        });
+        };
+        findings.push(finding);
     }
     findings.push(line("old_pages", Attestation::NotLookedAt, 0, 0, "OLD_PAGES_RANDOM_IDS"));
     Ok(VerifyAbsentResponse { findings, verified_at: Some(timestamp(now)) })
@@ -95,6 +103,18 @@ async fn naming(tx: &mut TenantTx, table: &str, column: &str, ids: &[Uuid]) -> R
     // Safe: both names come from the catalogue and are quoted.
     let statement = format!("select count(*) from {table} where tenant_id = $1 and {column}::uuid = any($2)");
     sqlx::query_scalar(AssertSqlSafe(statement)).bind(tx.tenant().uuid()).bind(ids).fetch_one(&mut **tx).await
+}
+
+/// How many holds on these ids are not released: they go when they are.
+async fn still_held(tx: &mut TenantTx, ids: &[Uuid]) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "select count(*) from holds where tenant_id = $1 and state <> 'released'
+            and (contact_id::uuid = any($2) or conversation_id::uuid = any($2))",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(ids)
+    .fetch_one(&mut **tx)
+    .await
 }
 
 fn quoted(name: &str) -> String {

@@ -43,6 +43,8 @@ wire_enum! {
         Members = "members",
         /// The audit trail, and the log of requests.
         ReadAudit = "read_audit",
+        /// Legal holds.
+        Holds = "holds",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Erasures (GDPR Art. 17): requested, confirmed, followed, cancelled.
 
-use lethe_ids::{ContactId, ErasureId};
+use lethe_ids::{ContactId, ConversationId, ErasureId};
 use lethe_proto::retention::{
     self as proto, CancelErasureRequest, ConfirmErasureRequest, GetErasureRequest, ListErasuresRequest,
     RequestErasureRequest,
@@ -40,6 +40,20 @@ wire_enum! {
     }
 }
 
+wire_enum! {
+    /// How much of a contact is erased.
+    Mode is lethe_proto::erasure::Mode {
+        /// All that there is of the contact.
+        Everything = "everything",
+        /// One conversation; the contact lives on.
+        Conversation = "conversation",
+        /// The contact without its messages: they stay, under a new anonymous contact.
+        ContactOnly = "contact_only",
+        /// All e-mail of the contact, who lives on.
+        Email = "email",
+    }
+}
+
 /// A number of things of one kind in one store.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Tally {
@@ -75,6 +89,13 @@ pub(crate) struct Erasure {
     /// `null` once certified: whose it was stands only as a commitment in the certificate.
     #[schema(example = "con_01998f2ac3e47b0f8a5d2f60b1c9e7aa")]
     contact_id: Option<String>,
+    #[schema(value_type = Mode)]
+    mode: &'static str,
+    /// Of the mode `conversation`; `null` once certified.
+    #[schema(example = "cnv_01998f2ac3e47b0f8a5d2f60b1c9e7aa")]
+    conversation_id: Option<String>,
+    /// The contact's addresses stay blocked for every outbound message.
+    suppress: bool,
     #[schema(value_type = ErasureState)]
     state: &'static str,
     /// Receipt of the request; the period of Art. 12(3) runs from it.
@@ -114,6 +135,9 @@ impl From<proto::Erasure> for Erasure {
         Self {
             erasure_id: erasure.erasure_id,
             contact_id: present(erasure.contact_id),
+            mode: Mode::word(erasure.mode),
+            conversation_id: present(erasure.conversation_id),
+            suppress: erasure.suppress,
             state: ErasureState::word(erasure.state),
             received_at: instant(erasure.received_at),
             due_at: instant(erasure.due_at),
@@ -141,6 +165,17 @@ impl Erasure {
 pub(crate) struct NewErasure {
     #[schema(value_type = String)]
     contact_id: ContactId,
+    /// Absent: everything.
+    #[serde(default)]
+    mode: Option<Mode>,
+    /// Of the mode `conversation`, and of it alone: a conversation of the contact's.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    conversation_id: Option<ConversationId>,
+    /// Block the contact's addresses for every outbound message, also to whoever has them later. `START` from one of them
+    /// lifts it.
+    #[serde(default)]
+    suppress: bool,
     /// When the person asked; absent: now. Not in the future.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -155,7 +190,7 @@ pub(crate) struct RequestedErasure {
     confirmation_token: Option<String>,
 }
 
-/// Requests the erasure of a contact: counts what there is, and gives a token to confirm with.
+/// Requests the erasure of a contact, or of a part of it: counts what there is, and gives a token to confirm with.
 #[utoipa::path(post, path = "/v1/erasures", tag = "erasures", params(IdempotencyKey),
     responses((status = 201, body = RequestedErasure, headers(("ETag" = String, description = "The version, for `If-Match`.")))),
     extensions(("x-lethe-rpc" = json!("RequestErasure"))))]
@@ -168,7 +203,12 @@ pub(crate) async fn request_erasure(
         contact_id: body.contact_id.to_string(),
         received_at: body.received_at.map(At::timestamp),
         idempotency: key.idempotency(),
-        ..RequestErasureRequest::default()
+        mode: body.mode.map_or(0, |mode| mode.proto().into()),
+        conversation_id: body
+            .conversation_id
+            .map(|conversation| conversation.to_string())
+            .unwrap_or_default(),
+        suppress: body.suppress,
     };
     let answer = acting.retention().request_erasure(request).await?.into_inner();
     let erasure = answer.erasure.ok_or_else(|| Problem::internal("retention requested no erasure"))?;

@@ -283,6 +283,7 @@ async fn what_creates_needs_an_idempotency_key() {
         "CreateMember",
         "CreateTeam",
         "OpenConversation",
+        "PlaceHold",
         "RateConversation",
         "ReceiveMessage",
         "RecordConsent",

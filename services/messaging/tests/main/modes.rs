@@ -441,3 +441,33 @@ async fn a_writer_that_waits_while_its_conversation_is_fenced_is_refused() {
     stage.purge(&scope).await;
     assert_eq!(found(&stage.verify(&scope).await), 0);
 }
+
+#[tokio::test]
+async fn what_was_written_before_the_fence_got_the_lock_is_in_the_census() {
+    let stage = Stage::new().await;
+    let ada = stage.contact("Ada").await;
+    let conversation = stage.open(&ada).await;
+    stage.receive(&conversation, "before").await;
+    let scopes =
+        [stage.part(&ada, Mode::Conversation, Some(&conversation)), stage.part(&ada, Mode::Everything, None)];
+    for (scope, wanted) in scopes.iter().zip([2, 3]) {
+        // A writer has the lock, and inserts while the fence waits for it.
+        let mut writer = stage.hold(&ada).await;
+        let insert = async {
+            stage.somebody_waits().await;
+            sqlx::query(
+                "insert into messages (tenant_id, message_id, conversation_id, accepted_seq, seq, version, direction,
+                                       created_at, text)
+                 select tenant_id, gen_random_uuid(), conversation_id, 1000 + $1, 1000, 1, 1, created_at, text
+                   from messages limit 1",
+            )
+            .bind(i64::from(wanted))
+            .execute(&mut *writer)
+            .await
+            .unwrap();
+            writer.commit().await.unwrap();
+        };
+        let (fenced, ()) = tokio::join!(stage.fence(scope), insert);
+        assert_eq!(tally(&fenced.tallies, "messages"), u64::try_from(wanted).unwrap());
+    }
+}

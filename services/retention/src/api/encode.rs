@@ -2,17 +2,17 @@
 
 use lethe_proto::{
     erasure::{self, CountResponse, Tally},
-    retention::{Erasure, ErasureState},
+    retention::{Erasure, ErasureState, Hold, HoldReason as WireReason, HoldState as WireState},
 };
 use lethe_service::{TenantTx, timestamp};
 use prost::Message;
 use time::OffsetDateTime;
 
 use crate::{
-    domain::{Mode, State},
+    domain::{HoldReason, HoldState, Mode, State},
     error::Error,
     saga::participant_states,
-    store::{self, StepRow},
+    store::{self, Held, StepRow},
 };
 
 /// The wire's word for a state.
@@ -61,6 +61,46 @@ pub(super) fn mode_of_wire(mode: erasure::Mode) -> Mode {
         erasure::Mode::Conversation => Mode::Conversation,
         erasure::Mode::ContactOnly => Mode::ContactOnly,
         erasure::Mode::Email => Mode::Email,
+    }
+}
+
+/// Our word for the wire's reason of a hold; `None` for unspecified.
+pub(super) fn reason_of_wire(reason: WireReason) -> Option<HoldReason> {
+    Some(match reason {
+        WireReason::Unspecified => return None,
+        WireReason::Litigation => HoldReason::Litigation,
+        WireReason::Investigation => HoldReason::Investigation,
+        WireReason::LegalObligation => HoldReason::LegalObligation,
+    })
+}
+
+/// A hold as the protobuf says it.
+pub(super) fn hold(row: &store::Hold) -> Hold {
+    let (contact_id, conversation_id) = match row.held {
+        Some(Held::Contact(id)) => (id.to_string(), String::new()),
+        Some(Held::Conversation(id)) => (String::new(), id.to_string()),
+        None => Default::default(),
+    };
+    let reason = match row.reason {
+        HoldReason::Litigation => WireReason::Litigation,
+        HoldReason::Investigation => WireReason::Investigation,
+        HoldReason::LegalObligation => WireReason::LegalObligation,
+    };
+    let state = match row.state {
+        HoldState::Placing => WireState::Placing,
+        HoldState::Active => WireState::Active,
+        HoldState::Releasing | HoldState::Released => WireState::Released,
+    };
+    Hold {
+        hold_id: row.id.to_string(),
+        contact_id,
+        conversation_id,
+        reason: reason.into(),
+        case_reference: row.case_reference.clone(),
+        ends_at: Some(timestamp(row.ends_at)),
+        state: state.into(),
+        placed_at: Some(timestamp(row.placed_at)),
+        released_at: row.released_at.map(timestamp),
     }
 }
 

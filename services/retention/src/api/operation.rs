@@ -41,7 +41,12 @@ impl ErasureOperation {
             // Cancelled or ended meanwhile.
             let Some(row) = store::get(&mut tx, erasure).await? else { continue };
             let erasure = encode::erasure(&mut tx, &row, self.clock.now()).await?;
-            let erasure = Erasure { contact_id: String::new(), tallies: Vec::new(), ..erasure };
+            let erasure = Erasure {
+                contact_id: String::new(),
+                conversation_id: String::new(),
+                tallies: Vec::new(),
+                ..erasure
+            };
             open.push(OpenErasure { tenant_id: tenant.to_string(), erasure: Some(erasure) });
         }
         Ok(open)

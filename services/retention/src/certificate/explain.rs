@@ -155,6 +155,26 @@ fn sentence(code: &str) -> Option<&'static str> {
         }
         outside::THE_CONTACT_LIVES_ON => "The contact and what was not asked to be erased stay as they are.",
         "CONVERSATION_ID_ABSENT" => "No row names the conversation any more.",
+        "LEGAL_HOLD" => {
+            "Kept, unread by anybody, until the legal hold is released; then it is erased and certified again."
+        }
+        "SEALED_ANEW" => {
+            "The messages are sealed under secrets that are nobody's; none is under the person's."
+        }
+        "ROWS_ONLY" => {
+            "Rows that no secret of their own covers are deleted; backups may hold them until then, in the clear or under \
+             secrets that live on."
+        }
+        "ADDRESSES_SUPPRESSED" => {
+            "Keyed hashes of the person's addresses are on the list of those that may not be written to."
+        }
+        "GONE_KEYS_KEPT" => {
+            "Keyed hashes of requests that made what is gone stay until they would have been forgotten: a repeated request \
+             is told so."
+        }
+        "MESSAGE_IDS_IN_AUDIT_LOG" => {
+            "Random ids of single messages stay in the audit log: who edited or deleted one, and when."
+        }
         "ROWS_ABSENT" => "No row is left.",
         "CONTACT_ID_ABSENT" => "No row names the contact any more.",
         "OLD_PAGES_RANDOM_IDS" => {

@@ -30,6 +30,8 @@ pub(super) struct Signed {
     pub(super) certified_at: OffsetDateTime,
     /// Of the first: the commitment and the nonce that opens it.
     pub(super) opening: Option<([u8; 32], [u8; 32])>,
+    /// Something is kept under a legal hold.
+    pub(super) held: bool,
 }
 
 impl Saga {
@@ -149,7 +151,9 @@ impl Saga {
             }
             KeyError::Malformed => damaged(),
         })?;
-        Ok(Signed { certificate, sequence, envelope, certified_at, opening: None })
+        let mut lines = statement.participants.iter().flat_map(|participant| &participant.lines);
+        let held = lines.any(|line| line.attestation == Attestation::Held);
+        Ok(Signed { certificate, sequence, envelope, certified_at, opening: None, held })
     }
 }
 

@@ -18,6 +18,11 @@ impl Saga {
     /// Passes the point of no return, then makes the two secrets of the censuses' key.
     pub(super) async fn make_census_key(&self, lease: Lease, loaded: &Loaded) -> Result<Outcome, Trouble> {
         let mut tx = self.db.tenant(lease.tenant).await?;
+        // Asked here, so that what is queued can still be cancelled; and by messaging, under its own lock, when it is fenced.
+        let contact = loaded.erasure.contact.ok_or_else(damaged)?;
+        if store::is_held(&mut tx, contact, loaded.erasure.conversation).await? {
+            return Err(Trouble::Waits(Code::LEGAL_HOLD, None));
+        }
         if !store::start_fencing(&mut tx, lease, self.clock.now()).await? {
             return Err(Trouble::Lost);
         }

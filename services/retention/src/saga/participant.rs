@@ -78,6 +78,11 @@ pub(super) fn is_absent(answer: &VerifyAbsentResponse) -> bool {
     answer.findings.iter().all(|line| line.attestation() != Attestation::ReRead || line.found == 0)
 }
 
+/// Whether something is kept under a legal hold.
+pub(super) fn holds(answer: &VerifyAbsentResponse) -> bool {
+    answer.findings.iter().any(|line| line.attestation() == Attestation::Held)
+}
+
 /// A part of the census that the findings say nothing about: a store without any line, or fewer things looked for than the
 /// census has of the kind.
 fn left_out<'a>(census: &'a [Tally], findings: &[Finding]) -> Option<&'a Tally> {

@@ -171,6 +171,21 @@ pub async fn finish_step(
     .map(drop)
 }
 
+/// Notes whether something of it is kept under a legal hold.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn note_held(tx: &mut TenantTx, lease: Lease, held: bool) -> Result<(), sqlx::Error> {
+    sqlx::query("update erasures set held = $4 where tenant_id = $1 and erasure_id = $2 and lease_token = $3")
+        .bind(lease.tenant.uuid())
+        .bind(lease.erasure.uuid())
+        .bind(lease.token)
+        .bind(held)
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
 /// Puts another answer in the place of the one that a step keeps.
 ///
 /// # Errors

@@ -221,6 +221,17 @@ pub async fn unlink(tx: &mut TenantTx, whose: Whose<'_>, now: OffsetDateTime) ->
         .bind(&erasures)
         .execute(&mut **tx)
         .await?;
+    let (contact, _, conversations) = whose.columns();
+    // A hold that is over stays on record, and says no more of whom.
+    sqlx::query(
+        "update holds set contact_id = null, conversation_id = null, idempotency_key = hold_id::text
+          where tenant_id = $1 and state = 'released' and (contact_id = $2 or conversation_id::uuid = any($3))",
+    )
+    .bind(tenant)
+    .bind(contact)
+    .bind(conversations)
+    .execute(&mut **tx)
+    .await?;
     sqlx::query(
         "update erasures set contact_id = null, conversation_id = null where tenant_id = $1 and erasure_id = any($2)",
     )

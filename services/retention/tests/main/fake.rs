@@ -7,8 +7,10 @@ use std::{
 
 use lethe_ambient::Clock;
 use lethe_proto::erasure::{
-    Attestation, CountRequest, CountResponse, FenceRequest, FenceResponse, Finding, PurgeRequest,
-    PurgeResponse, Scope, Tally, VerifyAbsentRequest, VerifyAbsentResponse,
+    Attestation, CountRequest, CountResponse, FenceRequest, FenceResponse, Finding, HoldRequest,
+    HoldResponse, PurgeRequest, PurgeResponse, ReleaseRequest, ReleaseResponse, Scope, Suppression, Tally,
+    VerifyAbsentRequest, VerifyAbsentResponse,
+    hold_service_server::{HoldService, HoldServiceServer},
     participant_service_server::{ParticipantService, ParticipantServiceServer},
 };
 use lethe_service::{Parts, timestamp};
@@ -32,6 +34,14 @@ pub(crate) struct Fake {
 pub(crate) struct Part {
     pub(crate) known: bool,
     pub(crate) messages: u64,
+    /// What Purge says that it deleted.
+    pub(crate) deleted: u64,
+    /// What it says of a part that is fenced.
+    pub(crate) conversation_ids: Vec<String>,
+    /// What it put on the list.
+    pub(crate) suppressions: Vec<Suppression>,
+    /// What a release lets go of is being erased.
+    pub(crate) being_erased: bool,
     /// Refuses so many calls, whichever they are, with these reasons.
     pub(crate) refusals: VecDeque<Status>,
     /// Answers only as often as the test permits.
@@ -53,6 +63,10 @@ impl Fake {
         let part = Part {
             known: name == "messaging",
             messages: 3,
+            deleted: 5,
+            conversation_ids: Vec::new(),
+            suppressions: Vec::new(),
+            being_erased: false,
             refusals: VecDeque::new(),
             gate: None,
             finds: 0,
@@ -71,7 +85,8 @@ impl Fake {
     pub(crate) fn parts(&self) -> Parts {
         Parts {
             name: self.name,
-            grpc: tonic::service::Routes::new(ParticipantServiceServer::new(self.clone())),
+            grpc: tonic::service::Routes::new(ParticipantServiceServer::new(self.clone()))
+                .add_service(HoldServiceServer::new(self.clone())),
             jobs: Vec::new(),
             probes: Vec::new(),
             http: None,
@@ -113,6 +128,24 @@ pub(crate) fn finding(looked_for: u64, found: u64) -> Finding {
 }
 
 #[tonic::async_trait]
+impl HoldService for Fake {
+    async fn hold(&self, _: Request<HoldRequest>) -> Result<Response<HoldResponse>, Status> {
+        self.calls.lock().expect("no test panics in here").push(format!("{}.hold", self.name));
+        let refusal = self.part().refusals.pop_front();
+        refusal.map_or(Ok(Response::new(HoldResponse {})), Err)
+    }
+
+    async fn release(&self, _: Request<ReleaseRequest>) -> Result<Response<ReleaseResponse>, Status> {
+        self.calls.lock().expect("no test panics in here").push(format!("{}.release", self.name));
+        let (refusal, being_erased) = {
+            let mut part = self.part();
+            (part.refusals.pop_front(), part.being_erased)
+        };
+        refusal.map_or(Ok(Response::new(ReleaseResponse { being_erased })), Err)
+    }
+}
+
+#[tonic::async_trait]
 impl ParticipantService for Fake {
     async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountResponse>, Status> {
         self.asked("count", request.get_ref().scope.as_ref(), None).await?;
@@ -132,14 +165,15 @@ impl ParticipantService for Fake {
             census_digest: part.digest.clone().into(),
             tallies: vec![tally(part.messages)],
             fenced_at: Some(timestamp(self.clock.now())),
-            ..FenceResponse::default()
+            conversation_ids: part.conversation_ids.clone(),
+            suppressions: part.suppressions.clone(),
         }))
     }
 
     async fn purge(&self, request: Request<PurgeRequest>) -> Result<Response<PurgeResponse>, Status> {
         let request = request.into_inner();
         self.asked("purge", request.scope.as_ref(), Some(&request.census_key)).await?;
-        let evidence = vec![tally(self.part().messages)];
+        let evidence = vec![tally(self.part().deleted)];
         Ok(Response::new(PurgeResponse { evidence, purged_at: Some(timestamp(self.clock.now())) }))
     }
 

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use lethe_access::Role;
-use lethe_ids::{ContactId, ErasureId, MemberId, SessionId, TenantId};
+use lethe_ids::{ContactId, ConversationId, ErasureId, MemberId, SessionId, TenantId};
 use lethe_proto::{
+    erasure::{Mode, Suppression},
     request::Idempotency,
     retention::{
         ConfirmErasureRequest, Erasure, GetCertificateRequest, GetCertificateResponse, GetErasureRequest,
@@ -140,6 +141,31 @@ impl Fixture {
             ..RequestErasureRequest::default()
         };
         self.client().request_erasure(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// A confirmed erasure of a new contact in that mode, with suppression.
+    pub(crate) async fn confirmed_as(&self, mode: Mode) -> (ErasureId, ContactId) {
+        let contact = self.contact();
+        let conversation = ConversationId::new(self.world.entropy.uuid4()).to_string();
+        let request = RequestErasureRequest {
+            contact_id: contact.to_string(),
+            received_at: None,
+            idempotency: Some(Idempotency { key: contact.to_string() }),
+            mode: mode.into(),
+            conversation_id: if mode == Mode::Conversation { conversation.clone() } else { String::new() },
+            suppress: true,
+        };
+        self.fake("messaging").part().conversation_ids = match mode {
+            Mode::Conversation | Mode::Email => vec![conversation],
+            _ => Vec::new(),
+        };
+        self.fake("messaging").part().suppressions =
+            vec![Suppression { kind: 2, mac: vec![9; 32].into(), key_version: 1, normaliser_version: 1 }];
+        let answer = self.client().request_erasure(request).await.expect("requested").into_inner();
+        let id = answer.erasure.expect("an erasure").erasure_id;
+        self.confirm(&id, &answer.confirmation_token).await.expect("confirmed");
+        self.asked();
+        (id.parse().expect("an id"), contact)
     }
 
     pub(crate) async fn confirm(&self, erasure_id: &str, token: &str) -> Result<Erasure, Status> {

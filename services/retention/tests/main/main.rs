@@ -10,6 +10,7 @@ mod fixture;
 mod isolation;
 mod journey;
 mod ledger;
+mod modes;
 mod operated;
 mod own_rows;
 mod pieces;

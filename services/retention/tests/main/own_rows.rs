@@ -120,6 +120,8 @@ async fn every_column_that_names_a_contact_is_known() {
         ("erasures", "conversation_id"),
         ("fences", "contact_id"),
         ("fences", "conversation_id"),
+        ("holds", "contact_id"),
+        ("holds", "conversation_id"),
     ];
     assert_eq!(columns, known.map(|(table, column)| (table.to_owned(), column.to_owned())));
 }
