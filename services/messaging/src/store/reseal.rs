@@ -16,22 +16,39 @@ pub struct Resealed {
     pub(crate) purpose: Purpose,
     /// At most `$4` (id, sealed) of the conversation `$2` after the id `$3`, in the tenant `$1`.
     read: &'static str,
-    /// Writes the values `$3` of the rows `$2` in the tenant `$1`; where they are another contact's, with its sequence `$4`.
+    /// Writes the values `$3` of the rows `$2` in the tenant `$1`.
     write: &'static str,
+    /// The rows carry their contact's sequence: `$4`, where they are another contact's.
+    is_ordered: bool,
 }
 
 /// All of them.
-pub const RESEALED: &[Resealed] = &[Resealed {
-    table: "messages",
-    column: "text",
-    purpose: Purpose::MessageText,
-    read: "select message_id, text from messages
+pub const RESEALED: &[Resealed] = &[
+    Resealed {
+        table: "messages",
+        column: "text",
+        purpose: Purpose::MessageText,
+        read: "select message_id, text from messages
             where tenant_id = $1 and conversation_id = $2 and message_id > $3 and text is not null
             order by message_id limit $4",
-    write: "update messages m set text = new.text, seq = coalesce($4, m.seq)
+        write: "update messages m set text = new.text, seq = coalesce($4, m.seq)
               from unnest($2::uuid[], $3::bytea[]) as new (message_id, text)
              where m.tenant_id = $1 and m.message_id = new.message_id",
-}];
+        is_ordered: true,
+    },
+    Resealed {
+        table: "ratings",
+        column: "comment",
+        purpose: Purpose::RatingComment,
+        read: "select rating_id, comment from ratings
+            where tenant_id = $1 and conversation_id = $2 and rating_id > $3 and comment is not null
+            order by rating_id limit $4",
+        write: "update ratings r set comment = new.comment
+              from unnest($2::uuid[], $3::bytea[]) as new (rating_id, comment)
+             where r.tenant_id = $1 and r.rating_id = new.rating_id",
+        is_ordered: false,
+    },
+];
 
 /// A page of what is sealed.
 pub(crate) async fn read(
@@ -60,7 +77,11 @@ pub(crate) async fn write(
     seq: Option<i64>,
 ) -> sqlx::Result<()> {
     let tenant = tx.tenant();
-    sqlx::query(table.write).bind(tenant.uuid()).bind(rows).bind(sealed).bind(seq).execute(&mut **tx).await?;
+    let mut query = sqlx::query(table.write).bind(tenant.uuid()).bind(rows).bind(sealed);
+    if table.is_ordered {
+        query = query.bind(seq);
+    }
+    query.execute(&mut **tx).await?;
     Ok(())
 }
 
