@@ -13,7 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PORT ?= 8080
 LETHE := $(TARGET)/debug/lethe
 
-.PHONY: help up demo test conformance bench tools servers claim build lint openapi
+.PHONY: help up demo test conformance planted bench tools servers claim build lint openapi
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ test: servers claim ## all tests, real servers included
 
 conformance: servers claim ## the claims of the mission as tests, and their table
 	scripts/conformance
+
+planted: servers claim ## mistakes made on purpose in a build of their own, and the test that catches each
+	scripts/planted
 
 bench: servers claim ## JOB=accept|search: accepted messages beside pgbench; how soon and how fast they are found
 	bench/run $(or $(JOB),accept)

@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use lethe_ambient::{Planted, planted};
+
 /// The root of the clone.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the clone")
@@ -169,6 +171,30 @@ fn every_crate_and_service_explains_itself() {
         }
     }
     none(missing, "is missing");
+}
+
+// In a build with the mistakes it would not be a constant, and this would not compile.
+const _: () = assert!(!planted(Planted::SecretKept));
+
+#[test]
+fn mistakes_are_made_by_make_planted_alone() {
+    // Spelled in pieces, or this file would find itself.
+    let (feature, said) = (concat!("ambient/pla", "nted"), concat!("LETHE_PLA", "NTED"));
+    let mut found = Vec::new();
+    for (path, text) in files() {
+        let name = path.display().to_string();
+        let (its_script, its_code) = (name == "scripts/planted", name == "libs/ambient/src/planted.rs");
+        if text.contains(feature) && !its_script || text.contains(said) && !its_script && !its_code {
+            found.push(format!("{name} switches mistakes on"));
+        }
+        for line in text.lines().filter(|_| path.ends_with("Cargo.toml")) {
+            let is_declared = name == "libs/ambient/Cargo.toml" && line == "planted = []";
+            if line.contains("\"planted\"") || line.starts_with("planted") && !is_declared {
+                found.push(format!("{name} has mistakes among its features: {line}"));
+            }
+        }
+    }
+    none(found, "would make mistakes");
 }
 
 #[test]

@@ -3,10 +3,12 @@
 
 mod clock;
 mod entropy;
+mod planted;
 mod sensitive;
 mod tasks;
 
 pub use clock::Clock;
 pub use entropy::Entropy;
+pub use planted::{Planted, planted};
 pub use sensitive::Sensitive;
 pub use tasks::Tasks;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use lethe_ambient::Tasks;
+use lethe_ambient::{Planted, Tasks, planted};
 use lethe_outbox::Outbox;
 use lethe_service::{Database, Failure};
 use sqlx::{Postgres, pool::PoolConnection};
@@ -170,6 +170,9 @@ impl Lane {
                 Some(held) => held.connection,
                 None => self.db.app().acquire().await?,
             };
+            if planted(Planted::AcknowledgedBeforeCommit) {
+                sqlx::query("begin").execute(&mut *connection).await?;
+            }
             let outcomes = message::accept(&mut connection, &items).await?;
             *held = Some(Held { connection, used: Instant::now() });
             Ok(outcomes)

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use lethe_ambient::{Planted, planted};
 use lethe_proto::erasure::{Attestation, Finding};
 use lethe_service::{TenantTx, timestamp};
 use sqlx::{AssertSqlSafe, FromRow};
@@ -202,6 +203,9 @@ async fn count(
     column: &str,
     ids: &[Uuid],
 ) -> Result<u64, Error> {
+    if planted(Planted::DeletersWordBelieved) {
+        return Ok(0);
+    }
     // Safe: both names come from the catalogue, and are quoted.
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let (table, column) = (quoted(table), quoted(column));

@@ -1,5 +1,6 @@
 //! The keyring's part in finding subjects by address: a tenant's list keys, and the rows of the blind index.
 
+use lethe_ambient::{Planted, planted};
 use lethe_ids::{SubjectId, TenantId};
 
 use time::OffsetDateTime;
@@ -69,6 +70,9 @@ impl Keyring {
     ) -> Result<(), KeyError> {
         let macs = self.macs(tenant, addresses).await?;
         let mark = mark.map(|mark| mark.0);
+        if planted(Planted::BlindIndexLeft) {
+            return self.add_addresses(tenant, subject, addresses).await.map(drop);
+        }
         self.0.store.settle_addresses(tenant, subject, &macs, self.0.clock.now(), mark).await
     }
 
@@ -145,6 +149,10 @@ impl Inner {
             // Someone else's may have been first.
             rows = self.store.index_keys(tenant).await?;
         }
+        let listed = match planted(Planted::SuppressionUnderWrongKey) {
+            false => Kind::Suppression,
+            true => Kind::BlindIndex,
+        };
         Ok(Lists {
             blind: BlindIndex::new(
                 b"lethe blind index",
@@ -152,7 +160,7 @@ impl Inner {
             ),
             suppression: BlindIndex::new(
                 b"lethe suppression",
-                &self.unwrap_all(tenant, &rows, Kind::Suppression).await?,
+                &self.unwrap_all(tenant, &rows, listed).await?,
             ),
             until: now + self.lists_lifetime,
         })

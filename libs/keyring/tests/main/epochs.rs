@@ -4,7 +4,7 @@ use std::fs;
 
 use futures::future::join_all;
 use lethe_ambient::Entropy;
-use lethe_keyring::{KeyError, KeyState, Keyring, Kms as _, KmsConfig, migrations};
+use lethe_keyring::{EncryptionContext, KeyError, KeyState, Keyring, Kms as _, KmsConfig, migrations};
 use lethe_testkit::{Databases, every_statement_fits};
 use time::Duration;
 
@@ -92,6 +92,36 @@ async fn a_closed_epoch_takes_no_wraps_and_the_next_one_is_found() {
     let fresh = world.keyring().await;
     fresh.sealer(TENANT, subject(1), unit(3)).await.unwrap();
     fresh.sealer(TENANT, subject(2), unit(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_epoch_has_a_fresh_tenant_key() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    keyring.create(TENANT, Some(subject(1)), &[], subject(1)).await.unwrap();
+    let next = world.kms.create_key().await.unwrap();
+    let mut superuser = world.superuser().await;
+    world.sql("update epochs set closing_at = now()").await;
+    sqlx::query("insert into epochs (number, kms_key, created_at) values (2, $1, now())")
+        .bind(next)
+        .execute(&mut superuser)
+        .await
+        .unwrap();
+    keyring.create(TENANT, Some(subject(2)), &[], subject(2)).await.unwrap();
+    let rows: Vec<(i32, String, Vec<u8>)> = sqlx::query_as(
+        "select t.epoch, e.kms_key, t.wrapped from tenant_keys t join epochs e on e.number = t.epoch order by 1",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    let mut keys = Vec::new();
+    for (epoch, kms_key, wrapped) in &rows {
+        let context = EncryptionContext { tenant: TENANT, epoch: epoch.cast_unsigned() };
+        keys.push(world.kms.unwrap(kms_key, &context, wrapped).await.unwrap());
+    }
+    assert_eq!(keys.len(), 2);
+    // Wrapped they differ in any case. Were they one key, whoever has the second epoch's would open the first one's wraps.
+    assert!(keys[0] != keys[1], "the tenant's key was carried over");
 }
 
 #[tokio::test]

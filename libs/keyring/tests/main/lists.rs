@@ -86,6 +86,15 @@ async fn each_tenant_and_each_list_has_a_key_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_suppression_list_does_not_hang_on_the_blind_indexs_key() {
+    let world = World::new().await;
+    let before = world.keyring().await.suppression(TENANT).await.unwrap().mac(AddressKind::Email, EMAIL);
+    assert_eq!(world.sql("delete from tenant_index_keys where kind = 3").await, 1);
+    let after = world.keyring().await.suppression(TENANT).await.unwrap().mac(AddressKind::Email, EMAIL);
+    assert_eq!(before, after, "who was on the list is not found there any more");
+}
+
+#[tokio::test]
 async fn suppression_outlives_the_subject() {
     let world = World::new().await;
     let keyring = world.keyring().await;

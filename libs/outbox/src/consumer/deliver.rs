@@ -10,6 +10,7 @@ use async_nats::{
     },
 };
 use futures::FutureExt;
+use lethe_ambient::{Planted, planted};
 use lethe_service::{BuildError, names, telemetry};
 use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::time::Instant;
@@ -342,6 +343,7 @@ fn with_span(consumer: &'static str, mut notification: Notification) -> Notifica
 
 fn is_unavailable(outcome: &Result<(), ConsumeError>) -> bool {
     matches!(outcome, Err(ConsumeError::Unavailable(_)))
+        || (planted(Planted::DeadLetterBlocks) && matches!(outcome, Err(ConsumeError::Reject(_))))
 }
 
 /// Answers the server. When the answer gets lost, the message comes again.

@@ -3,6 +3,7 @@
 //! Asked for changes alone that nothing else keeps from being done twice: what creates has its idempotency row, what
 //! changes a version has that version.
 
+use lethe_ambient::{Planted, planted};
 use lethe_ids::{ApiKeyId, TenantId};
 use lethe_proto::identity::{UseSignatureRequest, UseSignatureResponse};
 use lethe_service::id;
@@ -25,5 +26,5 @@ pub(super) async fn handle(
     let now = identity.0.clock.now();
     let fresh = store::api_request::use_signature(&mut tx, key, &asked.signature, now).await?;
     tx.commit().await?;
-    Ok(UseSignatureResponse { fresh })
+    Ok(UseSignatureResponse { fresh: fresh || planted(Planted::SignatureReplayed) })
 }

@@ -1,6 +1,7 @@
 //! Calls to a participant, and what is believed of its answers. An answer goes into a signed certificate, so whatever is
 //! not a code, a count, a date or a digest is refused here, and so is a verification that leaves out what the census has.
 
+use lethe_ambient::{Planted, planted};
 use lethe_ids::ConversationId;
 use lethe_proto::erasure::{
     Attestation, FenceRequest, FenceResponse, Finding, PurgeRequest, PurgeResponse, Scope, Tally,
@@ -89,7 +90,7 @@ fn left_out<'a>(census: &'a [Tally], findings: &[Finding]) -> Option<&'a Tally> 
     census.iter().filter(|tally| tally.count > 0).find(|tally| {
         let mut of_store = findings.iter().filter(|line| line.store == tally.store).peekable();
         if of_store.peek().is_none() {
-            return true;
+            return !planted(Planted::UnreadableStoreSkipped);
         }
         let looked_for: Vec<u64> = of_store
             .filter(|line| {
