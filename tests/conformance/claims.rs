@@ -13,6 +13,7 @@ mod ms_13;
 mod ms_15;
 mod ms_17;
 mod ms_19;
+mod ms_23;
 mod pl_01;
 mod pl_04;
 mod re_06;
@@ -30,6 +31,7 @@ pub(super) use ms_13::ms_13_a_suppressed_address_stays_blocked_after_the_erasure
 pub(super) use ms_15::ms_15_a_resolved_conversation_is_rated_with_stars_and_a_text;
 pub(super) use ms_17::ms_17_spam_is_detected_and_visitors_are_banned;
 pub(super) use ms_19::ms_19_a_restricted_contact_is_kept_but_not_used;
+pub(super) use ms_23::ms_23_tenant_webhooks_are_signed_repeated_and_stay_outside;
 pub(super) use pl_01::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too;
 pub(super) use pl_04::pl_04_one_request_is_followed_through_every_service_and_the_bus;
 pub(super) use re_06::re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds;

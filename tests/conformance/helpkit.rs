@@ -36,3 +36,8 @@ async fn id_11_programs_sign_with_api_keys_that_have_scopes_limits_and_a_log() {
 async fn re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds() {
     claims::re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds().await;
 }
+
+#[tokio::test]
+async fn ms_23_tenant_webhooks_are_signed_repeated_and_stay_outside() {
+    claims::ms_23_tenant_webhooks_are_signed_repeated_and_stay_outside().await;
+}

@@ -256,6 +256,12 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
     let label = json!({"name": "Returns", "colour": "#a0b1c2"});
     let label = one.owner.create("/v1/labels", "k-2", label).await.ok();
     one.owner.put_bytes(&format!("/v1/contacts/{}/picture", talk.contact), "image/png", PNG).await.ok();
+    let hooks = json!({"url": "https://hooks.example.org/", "event_types": ["message.changed"]});
+    let hooks = one.owner.create("/v1/webhook-endpoints", "k-2", hooks).await.ok();
+    let endpoint = hooks["endpoint"]["endpoint_id"].as_str().expect("an id").to_owned();
+    let test = format!("/v1/webhook-endpoints/{endpoint}/test");
+    let delivery = one.owner.create(&test, "k-3", json!({})).await.ok();
+    let delivery = delivery["delivery_id"].as_str().expect("an id").to_owned();
     let me = one.owner.get("/v1/self").await.ok();
     let sessions = one.owner.get("/v1/sessions").await.ok();
     let team = one.owner.create("/v1/teams", "t-1", json!({"name": "Support"})).await.ok();
@@ -276,6 +282,8 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
         ("role", "agent".to_owned()),
         ("label_id", label["label_id"].as_str().expect("an id").to_owned()),
         ("team_id", team["team_id"].as_str().expect("an id").to_owned()),
+        ("endpoint_id", endpoint),
+        ("delivery_id", delivery),
     ]);
     let document = Api::anonymous(&platform.run.url).get("/openapi.json").await.ok();
     let mut tried = 0;

@@ -155,6 +155,7 @@ async fn every_rpc_with_a_route_bears_its_input_twice() {
     let contact = contacts(&mut twice).await;
     labels(&mut twice).await;
     conversations(&mut twice, &contact).await;
+    webhooks(&mut twice).await;
     members(&mut twice).await;
     teams(&mut twice).await;
     holds(&mut twice, &contact).await;
@@ -248,6 +249,29 @@ async fn conversations(twice: &mut Twice<'_>, contact: &str) {
     twice.call(("GetSpamSettings", Method::GET, settings, &[], None)).await;
     twice.call(("GetConversation", Method::GET, &path, &[], None)).await;
     twice.call(("ListConversations", Method::GET, "/v1/conversations", &[], None)).await;
+}
+
+/// To a receiver that nobody is: the deliveries stay.
+async fn webhooks(twice: &mut Twice<'_>) {
+    let endpoints = "/v1/webhook-endpoints";
+    let new =
+        json!({"url": "http://127.0.0.2:9/", "event_types": ["erasure.advanced"], "description": "CRM"});
+    let made = twice.call(("CreateWebhookEndpoint", Method::POST, endpoints, &KEY, Some(new))).await;
+    let path = format!("{endpoints}/{}", text(&made["endpoint"], "endpoint_id"));
+    let off = json!({"enabled": false});
+    twice.call(("UpdateWebhookEndpoint", Method::PATCH, &path, &FIRST, Some(off))).await;
+    let second = [("if-match", "\"2\"")];
+    twice.call(("RotateWebhookSecret", Method::POST, &format!("{path}/secret"), &second, None)).await;
+    twice.call(("GetWebhookEndpoint", Method::GET, &path, &[], None)).await;
+    twice.call(("ListWebhookEndpoints", Method::GET, endpoints, &[], None)).await;
+    let key = [("idempotency-key", "twice-test")];
+    let queued = twice.call(("TestWebhookEndpoint", Method::POST, &format!("{path}/test"), &key, None)).await;
+    let deliveries = "/v1/webhook-deliveries";
+    twice.call(("ListWebhookDeliveries", Method::GET, deliveries, &[], None)).await;
+    let replay = format!("{deliveries}/{}/replay", text(&queued, "delivery_id"));
+    twice.call(("ReplayWebhookDelivery", Method::POST, &replay, &[], None)).await;
+    let third = [("if-match", "\"3\"")];
+    twice.call(("DeleteWebhookEndpoint", Method::DELETE, &path, &third, None)).await;
 }
 
 async fn members(twice: &mut Twice<'_>) {

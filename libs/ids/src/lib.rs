@@ -82,6 +82,10 @@ ids! {
     LabelId "lbl";
     /// A consent given or withdrawn.
     ConsentId "cns";
+    /// Where a tenant wants to hear of its events.
+    WebhookEndpointId "whe";
+    /// One event on its way to one endpoint.
+    WebhookDeliveryId "whd";
     /// What an erasure is about. Random, never used again.
     ScopeId "scp";
     /// An erasure.

@@ -51,6 +51,8 @@ purposes! {
     MemberPhoto = 14,
     /// What a contact wrote beside its stars.
     RatingComment = 15,
+    /// The address of a webhook's receiver, and how the tenant describes it.
+    WebhookEndpoint = 16,
 }
 
 impl Purpose {

@@ -168,8 +168,9 @@ fn file_of(path: Value) -> Value {
     Value::Table(Table::from_iter([("file".to_owned(), path)]))
 }
 
-/// Tables are merged, everything else is replaced. A secret's `{ file }` is a value, not a table.
-fn lay_over(under: &mut Table, over: Table) {
+/// Lays one configuration over another: tables are merged, everything else is replaced. A secret's `{ file }` is a value, not a
+/// table.
+pub fn lay_over(under: &mut Table, over: Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
             (Some(Value::Table(below)), Value::Table(above)) if !is_file(below) && !is_file(&above) => {

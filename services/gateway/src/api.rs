@@ -32,6 +32,8 @@ mod sessions;
 mod spam;
 mod teams;
 mod tenant;
+mod webhook_deliveries;
+mod webhook_endpoints;
 
 use axum::{Router, extract::FromRequestParts, middleware::from_fn_with_state};
 use http::{StatusCode, request::Parts};
@@ -100,6 +102,19 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(messages::list_messages, messages::send_message))
         .routes(routes!(messages::receive_message))
         .routes(routes!(messages::get_message, messages::edit_message, messages::delete_message))
+        .routes(routes!(
+            webhook_endpoints::create_webhook_endpoint,
+            webhook_endpoints::list_webhook_endpoints
+        ))
+        .routes(routes!(
+            webhook_endpoints::get_webhook_endpoint,
+            webhook_endpoints::update_webhook_endpoint,
+            webhook_endpoints::delete_webhook_endpoint
+        ))
+        .routes(routes!(webhook_endpoints::rotate_webhook_secret))
+        .routes(routes!(webhook_endpoints::test_webhook_endpoint))
+        .routes(routes!(webhook_deliveries::list_webhook_deliveries))
+        .routes(routes!(webhook_deliveries::replay_webhook_delivery))
         .routes(routes!(search::search_messages))
         .routes(routes!(erasures::request_erasure, erasures::list_erasures))
         .routes(routes!(erasures::get_erasure))

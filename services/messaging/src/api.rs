@@ -5,10 +5,12 @@ mod ban_contact;
 mod count;
 mod create_contact;
 mod create_label;
+mod create_webhook_endpoint;
 mod cursor;
 mod delete_contact_picture;
 mod delete_label;
 mod delete_message;
+mod delete_webhook_endpoint;
 mod edit_message;
 mod fence;
 mod get_contact;
@@ -17,6 +19,7 @@ mod get_conversation;
 mod get_message;
 mod get_satisfaction;
 mod get_spam_settings;
+mod get_webhook_endpoint;
 mod hold;
 mod hydrate_messages;
 mod lift_restriction;
@@ -26,6 +29,8 @@ mod list_conversations;
 mod list_labels;
 mod list_messages;
 mod list_ratings;
+mod list_webhook_deliveries;
+mod list_webhook_endpoints;
 mod look_up_contacts;
 mod mark_read;
 mod mark_spam;
@@ -41,14 +46,18 @@ mod record_consent;
 mod record_delivery;
 mod record_read_receipt;
 mod release;
+mod replay_webhook_delivery;
 mod restrict_contact;
+mod rotate_webhook_secret;
 mod send_message;
+mod test_webhook_endpoint;
 mod unban_contact;
 mod unmark_spam;
 mod update_contact;
 mod update_conversation;
 mod update_label;
 mod update_spam_settings;
+mod update_webhook_endpoint;
 mod verify_absent;
 
 use std::sync::Arc;
@@ -58,7 +67,7 @@ use lethe_proto::{
     messaging::{
         self as proto, contact_service_server::ContactService,
         conversation_service_server::ConversationService, label_service_server::LabelService,
-        message_service_server::MessageService,
+        message_service_server::MessageService, webhook_service_server::WebhookService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -140,6 +149,18 @@ serve!(MessageService {
 serve!(HoldService {
     hold(erasure::HoldRequest) -> erasure::HoldResponse;
     release(erasure::ReleaseRequest) -> erasure::ReleaseResponse;
+});
+
+serve!(WebhookService {
+    create_webhook_endpoint(proto::CreateWebhookEndpointRequest) -> proto::WebhookEndpointWithSecret;
+    get_webhook_endpoint(proto::GetWebhookEndpointRequest) -> proto::WebhookEndpoint;
+    list_webhook_endpoints(proto::ListWebhookEndpointsRequest) -> proto::ListWebhookEndpointsResponse;
+    update_webhook_endpoint(proto::UpdateWebhookEndpointRequest) -> proto::WebhookEndpoint;
+    delete_webhook_endpoint(proto::DeleteWebhookEndpointRequest) -> proto::DeleteWebhookEndpointResponse;
+    rotate_webhook_secret(proto::RotateWebhookSecretRequest) -> proto::WebhookEndpointWithSecret;
+    test_webhook_endpoint(proto::TestWebhookEndpointRequest) -> proto::WebhookDelivery;
+    list_webhook_deliveries(proto::ListWebhookDeliveriesRequest) -> proto::ListWebhookDeliveriesResponse;
+    replay_webhook_delivery(proto::ReplayWebhookDeliveryRequest) -> proto::WebhookDelivery;
 });
 
 serve!(ParticipantService {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use lethe_keyring::KmsConfig;
-use lethe_outbox::RelayConfig;
+use lethe_outbox::{ConsumerConfig, RelayConfig};
 use lethe_service::DatabaseConfig;
 use serde::Deserialize;
+
+use crate::domain::reach::Network;
 
 /// The section `messaging`.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,8 +27,12 @@ pub struct Config {
     pub idempotency: IdempotencyConfig,
     /// How the dead are buried.
     pub erasure: ErasureConfig,
+    /// How tenants hear of events.
+    pub webhooks: WebhooksConfig,
     /// How events leave.
     pub relay: RelayConfig,
+    /// How the events are consumed that webhooks are made of.
+    pub webhook_consumer: ConsumerConfig,
 }
 
 /// `messaging.accept`.
@@ -80,4 +86,42 @@ pub struct ErasureConfig {
     pub batch: u32,
     /// Days.
     pub backups_kept_days: u32,
+}
+
+/// `messaging.webhooks`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhooksConfig {
+    /// Of a tenant.
+    pub most_endpoints: u32,
+    /// Plain HTTP too.
+    pub allow_http: bool,
+    /// Networks that are not public and may be reached all the same.
+    pub allowed_networks: Vec<Network>,
+    /// Any, when there are none.
+    pub ports: Vec<u16>,
+    /// Milliseconds.
+    pub connect_timeout_ms: u64,
+    /// Milliseconds.
+    pub timeout_ms: u64,
+    /// Deliveries to one endpoint.
+    pub concurrency: usize,
+    /// Endpoints.
+    pub endpoints_at_once: usize,
+    /// Seconds.
+    pub backoff_s: Vec<u64>,
+    /// Seconds.
+    pub disable_after_s: u64,
+    /// Deliveries of an endpoint.
+    pub most_waiting: u32,
+    /// Hours.
+    pub rotation_hours: u32,
+    /// Days.
+    pub kept_days: u32,
+    /// Milliseconds.
+    pub poll_ms: u64,
+    /// Seconds.
+    pub sweep_interval_s: u64,
+    /// Rows.
+    pub sweep_batch: u32,
 }

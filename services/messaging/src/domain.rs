@@ -10,9 +10,11 @@ pub(crate) mod label;
 pub(crate) mod month;
 pub(crate) mod picture;
 pub(crate) mod profile;
+pub(crate) mod reach;
 pub(crate) mod source;
 pub(crate) mod spam;
 pub(crate) mod text;
+pub(crate) mod webhook;
 
 /// A field of a request that does not fit. Names the field and says why; never holds its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

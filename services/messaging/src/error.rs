@@ -74,6 +74,9 @@ pub(crate) enum Error {
     /// The contact changed again and again while it was being changed.
     #[error("the contact changes too fast")]
     Contended,
+    /// The tenant has as many webhook endpoints as it may.
+    #[error("too many webhook endpoints")]
+    TooManyEndpoints,
     /// The participant was called out of order.
     #[error("there is no fence")]
     NotFenced,
@@ -169,6 +172,9 @@ impl From<Error> for Failure {
                 .retry_after(Duration::from_secs(1)),
             Error::TimedOut => Self::unavailable("ACCEPT_TIMED_OUT", "accepting took too long"),
             Error::Contended => Self::unavailable("CONTACT_CONTENDED", "the contact changes too fast"),
+            Error::TooManyEndpoints => {
+                Self::precondition("TOO_MANY_WEBHOOK_ENDPOINTS", "no more endpoints can be made")
+            }
             Error::NotFenced => Self::precondition("NOT_FENCED", "the scope is not fenced here"),
             Error::Census(source) => {
                 Self::invalid("census_key", "does not open the census").caused_by(source)

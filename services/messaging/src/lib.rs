@@ -2,7 +2,7 @@
 //! messages; everything that people wrote or are called is sealed before it reaches a store.
 //!
 //! This file is the assembly: from the configuration to RPCs, jobs and probes. It never speaks to another service: the
-//! others ask it, or hear of its changes by the outbox.
+//! others ask it, or hear of its changes by the outbox. Its own and retention's events it tells tenants by webhooks.
 
 mod accept;
 mod api;
@@ -13,6 +13,7 @@ mod detector;
 mod domain;
 mod erase;
 mod error;
+mod events;
 mod jobs;
 mod opting;
 mod reseal;
@@ -23,25 +24,37 @@ mod state;
 mod store;
 mod submit;
 mod verify;
+mod webhooks;
 
 use std::sync::Arc;
 
 use lethe_keyring::{Keyring, normalise};
-use lethe_outbox::{Bus, Outbox, kind, operation, relay};
+use lethe_outbox::{Bus, Outbox, consumer, kind, operation, relay};
 use lethe_proto::{
     erasure::{hold_service_server::HoldServiceServer, participant_service_server::ParticipantServiceServer},
     messaging::{
         contact_service_server::ContactServiceServer, conversation_service_server::ConversationServiceServer,
         label_service_server::LabelServiceServer, message_service_server::MessageServiceServer,
+        webhook_service_server::WebhookServiceServer,
     },
 };
 use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts};
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tonic::service::Routes as Grpc;
 
-use crate::{accept::Acceptor, api::Api, detector::Detector, routes::Routes, state::State};
+use crate::{
+    accept::Acceptor,
+    api::Api,
+    detector::Detector,
+    routes::Routes,
+    state::State,
+    webhooks::post::{self, Post},
+};
 
-pub use config::{AcceptConfig, Config, ConversationsConfig, ErasureConfig, IdempotencyConfig};
+pub use config::{
+    AcceptConfig, Config, ConversationsConfig, ErasureConfig, IdempotencyConfig, WebhooksConfig,
+};
+pub use domain::reach::{Network, NotANetwork};
 pub use store::{
     eraser::{ERASERS, Eraser},
     reseal::{RESEALED, Resealed},
@@ -66,6 +79,7 @@ pub fn migrations() -> Vec<Migration> {
         own(110, "modes", include_str!("../migrations/0110_modes.sql")),
         own(120, "contact_details", include_str!("../migrations/0120_contact_details.sql")),
         own(121, "inbox", include_str!("../migrations/0121_inbox.sql")),
+        own(140, "webhooks", include_str!("../migrations/0140_webhooks.sql")),
     ]);
     all
 }
@@ -86,6 +100,9 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         routes: Routes::new(&config.conversations),
         detector: Detector::new(),
         incarnation: OnceCell::new(),
+        tasks: env.tasks.clone(),
+        post: Post::new(&config.webhooks, post::system())?,
+        queued: Arc::new(Notify::new()),
         db: db.clone(),
         keyring: keyring.clone(),
         outbox: outbox.clone(),
@@ -105,9 +122,15 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         .add_service(LabelServiceServer::new(api.clone()))
         .add_service(MessageServiceServer::new(api.clone()))
         .add_service(HoldServiceServer::new(api.clone()))
+        .add_service(WebhookServiceServer::new(api.clone()))
         .add_service(ParticipantServiceServer::new(api))
         .add_service(operation(&bus));
     let mut jobs = relay(&bus, NAME, state.config.relay.clone(), &outbox);
+    let webhooks = Arc::new(events::Webhooks(state.clone()));
+    let config = state.config.webhook_consumer.clone();
+    jobs.extend(consumer(&bus, events::WEBHOOK_CONSUMER, &events::TOLD, webhooks, config));
+    jobs.push(jobs::send_webhooks::job(&state, &env.tasks));
+    jobs.push(jobs::sweep_webhooks::job(&state, &env.tasks));
     jobs.push(jobs::settle_addresses::job(&state, &env.tasks));
     jobs.push(jobs::spread_opt_outs::job(&state, &env.tasks));
     jobs.push(jobs::sweep_idempotency::job(&state, &env.tasks));

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use lethe_access::principal;
-use lethe_ambient::{Clock, Entropy};
+use lethe_ambient::{Clock, Entropy, Tasks};
 use lethe_ids::{ContactId, LabelId, TenantId};
 use lethe_keyring::Keyring;
 use lethe_outbox::{Actor, Audit, Event, Outbox, kind};
 use lethe_proto::{event::ContactChanged, request::Idempotency};
 use lethe_service::{CallContext, Database, TenantTx};
 use prost::Message;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ use crate::{
         idempotency::{self, Known, Once},
         label,
     },
+    webhooks::post::Post,
 };
 
 /// The state of the service. One in a process, shared by all calls.
@@ -39,6 +40,10 @@ pub(crate) struct State {
     pub(crate) entropy: Entropy,
     pub(crate) config: Config,
     pub(crate) incarnation: OnceCell<u32>,
+    pub(crate) tasks: Tasks,
+    pub(crate) post: Post,
+    /// Says that a delivery was queued.
+    pub(crate) queued: Arc<Notify>,
 }
 
 /// Who calls, for which tenant.

@@ -22,6 +22,8 @@ pub(crate) mod rating;
 pub(crate) mod reseal;
 pub(crate) mod secrets;
 pub(crate) mod spam;
+pub(crate) mod webhook_delivery;
+pub(crate) mod webhook_endpoint;
 
 /// A sequence or version as the contract has it.
 pub(crate) fn unsigned(number: i64) -> u64 {

@@ -197,7 +197,9 @@ fn inline(page: &mut String, text: &str) {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    // An address in an example is text to be read, and nothing else.
+    text.replace("://", "&#58;//")
 }
 
 fn text(value: &Value) -> &str {

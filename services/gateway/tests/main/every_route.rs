@@ -153,6 +153,11 @@ fn fill(edge: &Edge) {
         messaging::AcceptedMessage { message: Some(messaging::Message::default()), replayed: false };
     edge.behind.answers("SendMessage", accepted.clone());
     edge.behind.answers("ReceiveMessage", accepted);
+    let endpoint = messaging::WebhookEndpoint { version: 1, ..Default::default() };
+    let made =
+        messaging::WebhookEndpointWithSecret { endpoint: Some(endpoint), secret: "whsec_x".to_owned() };
+    edge.behind.answers("CreateWebhookEndpoint", made.clone());
+    edge.behind.answers("RotateWebhookSecret", made);
     edge.behind.answers(
         "RequestErasure",
         retention::RequestErasureResponse {
@@ -282,6 +287,7 @@ async fn what_creates_needs_an_idempotency_key() {
         "CreateLabel",
         "CreateMember",
         "CreateTeam",
+        "CreateWebhookEndpoint",
         "OpenConversation",
         "PlaceHold",
         "RateConversation",
@@ -289,6 +295,7 @@ async fn what_creates_needs_an_idempotency_key() {
         "RecordConsent",
         "RequestErasure",
         "SendMessage",
+        "TestWebhookEndpoint",
     ];
     assert_eq!(rpcs, expected.into());
     for route in creating {
@@ -315,7 +322,7 @@ async fn what_creates_needs_an_idempotency_key() {
 async fn what_changes_needs_the_version_that_was_read() {
     let edge = edge().await;
     let changing: Vec<Route> = routes().into_iter().filter(|route| route.method == Method::PATCH).collect();
-    assert_eq!(changing.len(), 7);
+    assert_eq!(changing.len(), 8);
     for route in changing {
         assert!(route.has_parameter("If-Match"), "{}", route.rpc);
         let mut without = route.request();

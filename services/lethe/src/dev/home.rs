@@ -67,11 +67,11 @@ impl<'a> Home<'a> {
         let path = |name: &str| toml::Value::String(self.folder.path(name).display().to_string());
         let secret = |name: &str| path(&secret_file(name));
         let mut text = format!(
-            "# Written by `lethe dev` at each start.\n\
-             [nats]\nurl = \"{nats}\"\nuser = \"{}\"\npassword_file = {}\n\n\
+            "[nats]\nurl = \"{nats}\"\nuser = \"{}\"\npassword_file = {}\n\n\
              [gateway]\nlisten = \"{http}\"\ncursor_key_file = {}\n\n\
              [search]\nindex_dir = {}\n\n\
              [identity]\ndevelopment = true\n\n\
+             [messaging.webhooks]\nallow_http = true\nallowed_networks = [\"127.0.0.0/8\", \"::1/128\"]\nports = []\n\n\
              [retention.ledger]\npath = {}\n\n\
              [retention.certificate]\nsigning_key_file = {}\n\n",
             stores.nats_user(),
@@ -101,8 +101,9 @@ impl<'a> Home<'a> {
         text += &seeds;
         text += "\n";
         text += &public;
-        text += "\n";
-        text += overrides;
+        let mut table: toml::Table = text.parse().context("the configuration that we write")?;
+        lethe_service::config::lay_over(&mut table, overrides.parse().context("the overrides")?);
+        let text = format!("# Written by `lethe dev` at each start.\n{}", toml::to_string(&table)?);
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
     }
 

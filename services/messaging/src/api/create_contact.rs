@@ -46,7 +46,7 @@ pub(super) async fn create_contact(
 
     let mut tx = state.tx(tenant).await?;
     if let Some(once) = once
-        && !idempotency::insert(&mut tx, once, contact, contact.uuid(), at).await?
+        && !idempotency::insert(&mut tx, once, Some(contact), contact.uuid(), at).await?
     {
         // Another request with the key was faster; the secrets made here have no owner and are swept.
         let made = state.made_before(&mut tx, Some(once), "contact").await?;

@@ -51,7 +51,7 @@ pub(super) async fn open_conversation(
     let mut tx = state.tx(tenant).await?;
     head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
     if let Some(once) = once
-        && !idempotency::insert(&mut tx, once, contact, conversation.uuid(), at).await?
+        && !idempotency::insert(&mut tx, once, Some(contact), conversation.uuid(), at).await?
     {
         let made = state.made_before(&mut tx, Some(once), "conversation").await?;
         drop(tx);

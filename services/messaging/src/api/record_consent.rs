@@ -53,7 +53,7 @@ pub(super) async fn record_consent(
         return Err(Error::NotFound("contact"));
     }
     if let Some(once) = once
-        && !idempotency::insert(&mut tx, once, contact, consent.uuid(), at).await?
+        && !idempotency::insert(&mut tx, once, Some(contact), consent.uuid(), at).await?
     {
         let made = state.made_before(&mut tx, Some(once), "consent").await?;
         drop(tx);

@@ -2,6 +2,7 @@
 
 use lethe_proto::messaging::{
     Channel, ConsentAct, ConsentPurpose, ConversationStatus, DeliveryState, Direction, RestrictionGround,
+    WebhookDeliveryState, WebhookEventType,
 };
 
 use super::Invalid;
@@ -26,7 +27,17 @@ macro_rules! codes {
         }
     )*};
 }
-codes!(Channel, Direction, ConversationStatus, DeliveryState, ConsentPurpose, ConsentAct, RestrictionGround);
+codes!(
+    Channel,
+    Direction,
+    DeliveryState,
+    ConversationStatus,
+    ConsentPurpose,
+    ConsentAct,
+    RestrictionGround,
+    WebhookDeliveryState,
+    WebhookEventType
+);
 
 /// The code that `field` must have.
 ///

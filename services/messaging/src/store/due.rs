@@ -1,6 +1,6 @@
 //! What is due across tenants, for the jobs role: it finds whose, and the work goes on in a transaction of that tenant.
 
-use lethe_ids::{ContactId, TenantId};
+use lethe_ids::{ContactId, TenantId, UnitId, WebhookEndpointId};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -31,6 +31,75 @@ pub(crate) async fn tenants_with_old_keys(
          union
          select tenant_id from gone_keys where created_at < $1
          limit 1000",
+    )
+    .bind(before)
+    .fetch_all(jobs)
+    .await?;
+    Ok(tenants.into_iter().map(TenantId::new).collect())
+}
+
+/// Endpoints with something due that nobody has in hand, the longest due first.
+pub(crate) async fn webhook_endpoints(
+    jobs: &PgPool,
+    now: OffsetDateTime,
+    most: i64,
+) -> sqlx::Result<Vec<(TenantId, WebhookEndpointId)>> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select tenant_id, endpoint_id from webhook_endpoints
+          where due_at <= $1 and (leased_until is null or leased_until <= $1) order by due_at limit $2",
+    )
+    .bind(now)
+    .bind(most)
+    .fetch_all(jobs)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(tenant, endpoint)| (TenantId::new(tenant), WebhookEndpointId::new(endpoint)))
+        .collect())
+}
+
+/// Endpoints whose deletion was cut off.
+pub(crate) async fn webhook_deletions(
+    jobs: &PgPool,
+    most: i64,
+) -> sqlx::Result<Vec<(TenantId, WebhookEndpointId)>> {
+    let rows: Vec<(Uuid, Uuid)> =
+        sqlx::query_as("select tenant_id, endpoint_id from webhook_endpoints where state = 6 limit $1")
+            .bind(most)
+            .fetch_all(jobs)
+            .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(tenant, endpoint)| (TenantId::new(tenant), WebhookEndpointId::new(endpoint)))
+        .collect())
+}
+
+/// Signing secrets that sign no more.
+pub(crate) async fn webhook_secrets(
+    jobs: &PgPool,
+    now: OffsetDateTime,
+    most: i64,
+) -> sqlx::Result<Vec<(TenantId, WebhookEndpointId, UnitId)>> {
+    let rows: Vec<(Uuid, Uuid, Uuid)> = sqlx::query_as(
+        "select tenant_id, endpoint_id, unit_id from webhook_secrets where expires_at <= $1 order by expires_at limit $2",
+    )
+    .bind(now)
+    .bind(most)
+    .fetch_all(jobs)
+    .await?;
+    let ids = |(tenant, endpoint, unit)| {
+        (TenantId::new(tenant), WebhookEndpointId::new(endpoint), UnitId::new(unit))
+    };
+    Ok(rows.into_iter().map(ids).collect())
+}
+
+/// Tenants with deliveries that were queued before `before`.
+pub(crate) async fn tenants_with_old_deliveries(
+    jobs: &PgPool,
+    before: OffsetDateTime,
+) -> sqlx::Result<Vec<TenantId>> {
+    let tenants: Vec<Uuid> = sqlx::query_scalar(
+        "select distinct tenant_id from webhook_deliveries where created_at < $1 limit 1000",
     )
     .bind(before)
     .fetch_all(jobs)

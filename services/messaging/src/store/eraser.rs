@@ -42,9 +42,21 @@ static REQUESTS: Eraser = Eraser {
                 select $1, key_mac, created_at from gone on conflict do nothing",
 };
 
+/// Events on their way about conversations, where their contact lives on.
+static DELIVERIES: Eraser = Eraser {
+    table: "webhook_deliveries",
+    columns: &["conversation_id"],
+    by: By::Conversations,
+    statement: "delete from webhook_deliveries where tenant_id = $1 and delivery_id in
+                  (select delivery_id from webhook_deliveries
+                    where tenant_id = $1 and conversation_id = any ($2) limit $3)",
+};
+
 /// Those of a part of a contact, in their order: what is found by conversations.
 pub(crate) fn of_part() -> impl Iterator<Item = &'static Eraser> {
-    std::iter::once(&REQUESTS).chain(ERASERS.iter().filter(|eraser| matches!(eraser.by, By::Conversations)))
+    [&REQUESTS, &DELIVERIES]
+        .into_iter()
+        .chain(ERASERS.iter().filter(|eraser| matches!(eraser.by, By::Conversations)))
 }
 
 /// In this order: what is found by conversations goes before them, and the head, at which every writer stops, goes last.
@@ -113,6 +125,21 @@ pub const ERASERS: &[Eraser] = &[
         statement: "delete from opt_out_spreads where tenant_id = $1 and contact_id in
                       (select contact_id from opt_out_spreads
                         where tenant_id = $1 and contact_id = any ($2) limit $3)",
+    },
+    Eraser {
+        table: "webhook_deliveries",
+        columns: &["contact_id", "conversation_id"],
+        by: By::Contact,
+        statement: "delete from webhook_deliveries where tenant_id = $1 and delivery_id in
+                      (select delivery_id from webhook_deliveries
+                        where tenant_id = $1 and contact_id = any ($2) limit $3)",
+    },
+    Eraser {
+        table: "recipients",
+        columns: &["contact_id"],
+        by: By::Contact,
+        statement: "delete from recipients where tenant_id = $1 and recipient_id in
+                      (select recipient_id from recipients where tenant_id = $1 and contact_id = any ($2) limit $3)",
     },
     Eraser {
         table: "conversations",

@@ -45,6 +45,27 @@ pub(crate) async fn lock_for(
     .await
 }
 
+/// Whether the contact, and the conversation if there is one, is there and not fenced; if so, no fence rises before the
+/// transaction ends.
+pub(crate) async fn holds_off_fence(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    conversation: Option<ConversationId>,
+) -> sqlx::Result<bool> {
+    let tenant = tx.tenant();
+    let found = sqlx::query(
+        "select from contact_head
+          where tenant_id = $1 and contact_id = $2 and not fenced and ($3 = any (fenced_conversations)) is not true
+            for share",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .bind(conversation.map(ConversationId::uuid))
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(found.is_some())
+}
+
 /// Counts the sequence up and answers it. The caller holds the lock.
 pub(crate) async fn count_up(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<i64> {
     let tenant = tx.tenant();

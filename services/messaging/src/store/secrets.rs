@@ -25,7 +25,13 @@ pub(crate) async fn owned(tx: &mut TenantTx, asked: &[SecretId]) -> sqlx::Result
          union all
          select next_unit_id from conversation_units where tenant_id = $1 and next_unit_id = any ($3)
          union all
-         select hold_subject from fences where tenant_id = $1 and hold_subject = any ($2)",
+         select hold_subject from fences where tenant_id = $1 and hold_subject = any ($2)
+         union all
+         select endpoint_id from webhook_endpoints where tenant_id = $1 and endpoint_id = any ($2)
+         union all
+         select unit_id from webhook_endpoints where tenant_id = $1 and unit_id = any ($3)
+         union all
+         select unit_id from webhook_secrets where tenant_id = $1 and unit_id = any ($3)",
     )
     .bind(tenant.uuid())
     .bind(subjects)

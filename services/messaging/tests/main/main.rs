@@ -16,3 +16,4 @@ mod keywords;
 mod messages;
 mod modes;
 mod stage;
+mod webhooks;

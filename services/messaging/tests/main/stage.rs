@@ -77,7 +77,7 @@ impl Stage {
         self.principal = self.world.principal(self.tenant, &[Role::Owner]);
     }
 
-    fn channel(&self) -> PeerChannel {
+    pub(crate) fn channel(&self) -> PeerChannel {
         self.world.client("gateway", "messaging", Some(self.principal.clone()))
     }
     pub(crate) fn contacts(&self) -> ContactServiceClient<PeerChannel> {

@@ -1,0 +1,459 @@
+//! Deliveries: events on their way to endpoints, and who was sent what of whom.
+//!
+//! An endpoint says when its next delivery is due (`due_at`), so that looking for work costs as much as there is work; and
+//! one process at a time has it in hand (`lease`), so that the limit of what is sent at once holds over all replicas.
+
+use lethe_ids::{
+    ContactId, ConversationId, ErasureId, EventId, MessageId, WebhookDeliveryId, WebhookEndpointId,
+};
+use lethe_service::TenantTx;
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::webhook::About;
+
+/// Whom a webhook is a means to tell.
+const WEBHOOK: i16 = 1;
+
+/// A delivery as it is stored.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct DeliveryRow {
+    delivery_id: Uuid,
+    endpoint_id: Uuid,
+    event_id: Uuid,
+    /// As the contract has it.
+    pub(crate) event_type: i16,
+    /// When the event happened.
+    pub(crate) happened_at: OffsetDateTime,
+    contact_id: Option<Uuid>,
+    conversation_id: Uuid,
+    message_id: Option<Uuid>,
+    erasure_id: Option<Uuid>,
+    erasure_state: Option<String>,
+    /// As the contract has it.
+    pub(crate) state: i16,
+    /// How many were begun.
+    pub(crate) attempts: i32,
+    /// When the next one is due.
+    pub(crate) next_attempt_at: Option<OffsetDateTime>,
+    /// When the last one began.
+    pub(crate) last_attempt_at: Option<OffsetDateTime>,
+    /// The status it was answered with.
+    pub(crate) last_status: Option<i16>,
+    /// Why it failed.
+    pub(crate) last_failure: Option<String>,
+    /// When it was queued.
+    pub(crate) created_at: OffsetDateTime,
+}
+
+impl DeliveryRow {
+    /// Which delivery.
+    pub(crate) fn id(&self) -> WebhookDeliveryId {
+        WebhookDeliveryId::new(self.delivery_id)
+    }
+    /// To whom.
+    pub(crate) fn endpoint(&self) -> WebhookEndpointId {
+        WebhookEndpointId::new(self.endpoint_id)
+    }
+    /// Of which event.
+    pub(crate) fn event(&self) -> EventId {
+        EventId::new(self.event_id)
+    }
+    /// What it says.
+    pub(crate) fn about(&self) -> About {
+        About {
+            contact: self.contact_id.map(ContactId::new),
+            conversation: (!self.conversation_id.is_nil()).then(|| ConversationId::new(self.conversation_id)),
+            message: self.message_id.map(MessageId::new),
+            erasure: self.erasure_id.map(ErasureId::new),
+            erasure_state: self.erasure_state.clone(),
+        }
+    }
+}
+
+/// An event to be delivered.
+#[derive(Debug)]
+pub(crate) struct NewDelivery<'a> {
+    pub(crate) delivery: WebhookDeliveryId,
+    pub(crate) endpoint: WebhookEndpointId,
+    pub(crate) event: EventId,
+    pub(crate) event_type: i16,
+    pub(crate) happened_at: OffsetDateTime,
+    pub(crate) about: &'a About,
+    pub(crate) at: OffsetDateTime,
+}
+
+/// The enabled endpoints that want to hear of the type and were there when it happened, locked: whoever looks what is due next
+/// waits for this transaction.
+pub(crate) async fn lock_listening(
+    tx: &mut TenantTx,
+    event_type: i16,
+    happened_at: OffsetDateTime,
+) -> sqlx::Result<Vec<WebhookEndpointId>> {
+    let tenant = tx.tenant();
+    let found: Vec<Uuid> = sqlx::query_scalar(
+        "select endpoint_id from webhook_endpoints
+          where tenant_id = $1 and state = 1 and $2 = any (event_types) and listens_from <= $3
+          order by endpoint_id for update",
+    )
+    .bind(tenant.uuid())
+    .bind(event_type)
+    .bind(happened_at)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(found.into_iter().map(WebhookEndpointId::new).collect())
+}
+
+/// Queues an event for an endpoint whose lock the caller holds; one that is queued already stays as it is.
+pub(crate) async fn insert(tx: &mut TenantTx, new: &NewDelivery<'_>) -> sqlx::Result<bool> {
+    let tenant = tx.tenant();
+    let inserted = sqlx::query(
+        "with put as (
+           insert into webhook_deliveries (tenant_id, delivery_id, endpoint_id, event_id, event_type, happened_at, contact_id,
+                                           conversation_id, message_id, erasure_id, erasure_state, state, next_attempt_at,
+                                           created_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)
+           on conflict (tenant_id, endpoint_id, event_id) do nothing
+           returning endpoint_id)
+         update webhook_endpoints e set due_at = least(coalesce(due_at, $12), $12)
+           from put where e.tenant_id = $1 and e.endpoint_id = put.endpoint_id",
+    )
+    .bind(tenant.uuid())
+    .bind(new.delivery.uuid())
+    .bind(new.endpoint.uuid())
+    .bind(new.event.uuid())
+    .bind(new.event_type)
+    .bind(new.happened_at)
+    .bind(new.about.contact.map(ContactId::uuid))
+    .bind(new.about.conversation.map_or(Uuid::nil(), ConversationId::uuid))
+    .bind(new.about.message.map(MessageId::uuid))
+    .bind(new.about.erasure.map(ErasureId::uuid))
+    .bind(new.about.erasure_state.as_deref())
+    .bind(new.at)
+    .execute(&mut **tx)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// One delivery.
+pub(crate) async fn find(
+    tx: &mut TenantTx,
+    delivery: WebhookDeliveryId,
+) -> sqlx::Result<Option<DeliveryRow>> {
+    let tenant = tx.tenant();
+    sqlx::query_as(
+        "select delivery_id, endpoint_id, event_id, event_type, happened_at, contact_id::uuid, conversation_id::uuid,
+                message_id, erasure_id, erasure_state, state, attempts, next_attempt_at, last_attempt_at, last_status,
+                last_failure, created_at
+           from webhook_deliveries where tenant_id = $1 and delivery_id = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(delivery.uuid())
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// Which deliveries are listed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Filter {
+    pub(crate) endpoint: Option<WebhookEndpointId>,
+    pub(crate) state: Option<i16>,
+    pub(crate) event_type: Option<i16>,
+}
+
+/// The newest older than `before`. What is about a fenced contact or conversation is not there.
+pub(crate) async fn list(
+    tx: &mut TenantTx,
+    filter: Filter,
+    before: Uuid,
+    most: i64,
+) -> sqlx::Result<Vec<DeliveryRow>> {
+    let tenant = tx.tenant();
+    sqlx::query_as(
+        "select delivery_id, endpoint_id, event_id, event_type, happened_at, contact_id::uuid, conversation_id::uuid,
+                message_id, erasure_id, erasure_state, state, attempts, next_attempt_at, last_attempt_at, last_status,
+                last_failure, created_at
+           from webhook_deliveries d
+          where tenant_id = $1 and delivery_id < $2 and ($4::uuid is null or endpoint_id = $4)
+            and ($5::smallint is null or state = $5) and ($6::smallint is null or event_type = $6)
+            and (contact_id is null or exists (select from contact_head h
+                  where h.tenant_id = d.tenant_id and h.contact_id = d.contact_id and not h.fenced
+                    and not (d.conversation_id = any (h.fenced_conversations))))
+          order by delivery_id desc limit $3",
+    )
+    .bind(tenant.uuid())
+    .bind(before)
+    .bind(most)
+    .bind(filter.endpoint.map(WebhookEndpointId::uuid))
+    .bind(filter.state)
+    .bind(filter.event_type)
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Begins a delivery anew. The caller holds the endpoint's lock.
+pub(crate) async fn replay(
+    tx: &mut TenantTx,
+    delivery: WebhookDeliveryId,
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "update webhook_deliveries set state = 1, attempts = 0, next_attempt_at = $3
+          where tenant_id = $1 and delivery_id = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(delivery.uuid())
+    .bind(at)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Takes the endpoint in hand until `until`, if something is due and nobody else has it. Answers the lease.
+pub(crate) async fn lease(
+    tx: &mut TenantTx,
+    endpoint: WebhookEndpointId,
+    now: OffsetDateTime,
+    until: OffsetDateTime,
+) -> sqlx::Result<Option<i64>> {
+    let tenant = tx.tenant();
+    sqlx::query_scalar(
+        "update webhook_endpoints set leased_until = $4, lease = lease + 1
+          where tenant_id = $1 and endpoint_id = $2 and due_at <= $3
+            and (leased_until is null or leased_until <= $3)
+         returning lease",
+    )
+    .bind(tenant.uuid())
+    .bind(endpoint.uuid())
+    .bind(now)
+    .bind(until)
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// The deliveries of an endpoint that are due, the longest due first. To one that is not enabled only notices of erasure go.
+pub(crate) async fn due(
+    tx: &mut TenantTx,
+    endpoint: WebhookEndpointId,
+    now: OffsetDateTime,
+    most: i64,
+) -> sqlx::Result<Vec<DeliveryRow>> {
+    let tenant = tx.tenant();
+    sqlx::query_as(
+        "select delivery_id, endpoint_id, event_id, event_type, happened_at, contact_id::uuid, conversation_id::uuid,
+                message_id, erasure_id, erasure_state, d.state, attempts, next_attempt_at, last_attempt_at, last_status,
+                last_failure, d.created_at
+           from webhook_deliveries d join webhook_endpoints e using (tenant_id, endpoint_id)
+          where d.tenant_id = $1 and d.endpoint_id = $2 and next_attempt_at <= $3
+            and (e.state = 1 or d.event_type = 5 and e.state in (2, 3, 5))
+          order by next_attempt_at limit $4",
+    )
+    .bind(tenant.uuid())
+    .bind(endpoint.uuid())
+    .bind(now)
+    .bind(most)
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Counts an attempt before it is made, and says when the next one is: a crash amid the attempt is one that failed. `false`
+/// when the lease is not ours any more.
+pub(crate) async fn begin_attempt(
+    tx: &mut TenantTx,
+    delivery: &DeliveryRow,
+    lease: i64,
+    (now, next): (OffsetDateTime, Option<OffsetDateTime>),
+) -> sqlx::Result<bool> {
+    let tenant = tx.tenant();
+    // The last one is due once more when its lease has ended: a crash amid it must not leave it waiting for ever.
+    let done = sqlx::query(
+        "update webhook_deliveries d
+            set attempts = attempts + 1, last_attempt_at = $4, last_status = null, last_failure = 'CUT_OFF',
+                next_attempt_at = coalesce($5, e.leased_until)
+           from webhook_endpoints e
+          where d.tenant_id = $1 and d.delivery_id = $2 and d.attempts = $6 and d.state = 1
+            and e.tenant_id = d.tenant_id and e.endpoint_id = d.endpoint_id and e.lease = $3",
+    )
+    .bind(tenant.uuid())
+    .bind(delivery.delivery_id)
+    .bind(lease)
+    .bind(now)
+    .bind(next)
+    .bind(delivery.attempts)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The answer's status; `None` when there was none.
+    pub(crate) status: Option<i16>,
+    /// Why it failed.
+    pub(crate) failure: Option<&'static str>,
+    /// Whether another attempt follows.
+    pub(crate) is_last: bool,
+}
+
+/// Writes what came of the attempt that [`begin_attempt`] counted. A replay meanwhile stays one.
+pub(crate) async fn end_attempt(
+    tx: &mut TenantTx,
+    delivery: &DeliveryRow,
+    outcome: Outcome,
+) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    let state = match outcome {
+        Outcome { failure: None, .. } => Some(2_i16),
+        Outcome { is_last: true, .. } => Some(3),
+        _ => None,
+    };
+    sqlx::query(
+        "update webhook_deliveries
+            set last_status = $4, last_failure = $5, state = coalesce($6, state),
+                next_attempt_at = case when $6 is null then next_attempt_at end
+          where tenant_id = $1 and delivery_id = $2 and attempts = $3",
+    )
+    .bind(tenant.uuid())
+    .bind(delivery.delivery_id)
+    .bind(delivery.attempts + 1)
+    .bind(outcome.status)
+    .bind(outcome.failure)
+    .bind(state)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes that something arrived or not, and answers since when nothing does.
+pub(crate) async fn note_arrival(
+    tx: &mut TenantTx,
+    endpoint: WebhookEndpointId,
+    failed_at: Option<OffsetDateTime>,
+) -> sqlx::Result<Option<OffsetDateTime>> {
+    let tenant = tx.tenant();
+    let since: Option<Option<OffsetDateTime>> = sqlx::query_scalar(
+        "update webhook_endpoints set failing_since = case when $3::timestamptz is null then null else coalesce(failing_since, $3) end
+          where tenant_id = $1 and endpoint_id = $2 and (failing_since is not null or $3::timestamptz is not null)
+         returning failing_since",
+    )
+    .bind(tenant.uuid())
+    .bind(endpoint.uuid())
+    .bind(failed_at)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(since.flatten())
+}
+
+/// Whether more than `most` wait for the endpoint.
+pub(crate) async fn overflows(
+    tx: &mut TenantTx,
+    endpoint: WebhookEndpointId,
+    most: i64,
+) -> sqlx::Result<bool> {
+    let tenant = tx.tenant();
+    sqlx::query_scalar(
+        "select exists (select from webhook_deliveries
+          where tenant_id = $1 and endpoint_id = $2 and next_attempt_at is not null offset $3)",
+    )
+    .bind(tenant.uuid())
+    .bind(endpoint.uuid())
+    .bind(most)
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// Writes when the endpoint's next delivery is due, not before `not_before`. The caller holds the endpoint's lock, taken in a
+/// statement before: so what others queued is seen.
+pub(crate) async fn settle_due(
+    tx: &mut TenantTx,
+    endpoint: WebhookEndpointId,
+    not_before: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "update webhook_endpoints e set due_at = (
+           select greatest(min(next_attempt_at), $3) from webhook_deliveries d
+            where d.tenant_id = $1 and d.endpoint_id = $2 and next_attempt_at is not null
+              and (e.state = 1 or d.event_type = 5 and e.state in (2, 3, 5)) having min(next_attempt_at) is not null)
+          where tenant_id = $1 and endpoint_id = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(endpoint.uuid())
+    .bind(not_before)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Lets go of the endpoint. The caller holds its lock. `false` when it was not in our hand any more.
+pub(crate) async fn release(
+    tx: &mut TenantTx,
+    endpoint: WebhookEndpointId,
+    lease: i64,
+) -> sqlx::Result<bool> {
+    let tenant = tx.tenant();
+    let done = sqlx::query(
+        "update webhook_endpoints set leased_until = null
+          where tenant_id = $1 and endpoint_id = $2 and lease = $3",
+    )
+    .bind(tenant.uuid())
+    .bind(endpoint.uuid())
+    .bind(lease)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Deletes one: whom it is about is being erased.
+pub(crate) async fn delete(tx: &mut TenantTx, delivery: WebhookDeliveryId) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query("delete from webhook_deliveries where tenant_id = $1 and delivery_id = $2")
+        .bind(tenant.uuid())
+        .bind(delivery.uuid())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Deletes at most `most` that were queued before `before`. Answers how many.
+pub(crate) async fn forget(tx: &mut TenantTx, before: OffsetDateTime, most: i64) -> sqlx::Result<u64> {
+    let tenant = tx.tenant();
+    let gone = sqlx::query(
+        "delete from webhook_deliveries where tenant_id = $1 and delivery_id in
+           (select delivery_id from webhook_deliveries where tenant_id = $1 and created_at < $2 limit $3)",
+    )
+    .bind(tenant.uuid())
+    .bind(before)
+    .bind(most)
+    .execute(&mut **tx)
+    .await?;
+    Ok(gone.rows_affected())
+}
+
+/// Notes, before it is, that the contact's data is sent to the endpoint. The caller has met the contact's fence.
+pub(crate) async fn note_recipient(
+    tx: &mut TenantTx,
+    recipient: Uuid,
+    contact: ContactId,
+    endpoint: WebhookEndpointId,
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "insert into recipients (tenant_id, recipient_id, contact_id, endpoint_id, means, first_at, last_at)
+         values ($1, $2, $3, $4, $5, $6, $6)
+         on conflict (tenant_id, contact_id, endpoint_id, means) do update set last_at = excluded.last_at",
+    )
+    .bind(tenant.uuid())
+    .bind(recipient)
+    .bind(contact.uuid())
+    .bind(endpoint.uuid())
+    .bind(WEBHOOK)
+    .bind(at)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
