@@ -17,6 +17,7 @@ mod ms_23;
 mod pl_01;
 mod pl_04;
 mod re_06;
+mod re_07;
 
 pub(super) use id_01::id_01_a_tenant_has_teams_and_members_with_photos;
 pub(super) use id_02::id_02_passwords_are_argon2id_and_bcrypt_from_elsewhere_is_upgraded;
@@ -35,3 +36,4 @@ pub(super) use ms_23::ms_23_tenant_webhooks_are_signed_repeated_and_stay_outside
 pub(super) use pl_01::pl_01_every_connection_is_tls_1_2_or_newer_between_services_too;
 pub(super) use pl_04::pl_04_one_request_is_followed_through_every_service_and_the_bus;
 pub(super) use re_06::re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds;
+pub(super) use re_07::re_07_erasure_is_acknowledged_verified_and_reported_to_the_recipients;

@@ -6,3 +6,8 @@ use super::claims;
 async fn pl_04_one_request_is_followed_through_every_service_and_the_bus() {
     claims::pl_04_one_request_is_followed_through_every_service_and_the_bus().await;
 }
+
+#[tokio::test]
+async fn re_07_erasure_is_acknowledged_verified_and_reported_to_the_recipients() {
+    claims::re_07_erasure_is_acknowledged_verified_and_reported_to_the_recipients().await;
+}

@@ -52,6 +52,13 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
     let bytes = [&b"\x89PNG\r\n\x1a\n"[..], picture.as_bytes()].concat();
     let at = format!("/v1/contacts/{contact}/picture");
     tenant.owner.put_bytes(&at, "image/png", &bytes).await.ok();
+    // A webhook that nobody answers: its deliveries are about the person.
+    let (hook, description) = (latin(), canary(platform, SCRIPTS[2].1));
+    let hooks = json!({
+        "url": format!("http://127.0.0.2:9/{hook}"), "description": description,
+        "event_types": ["contact.changed", "conversation.changed", "message.changed"],
+    });
+    tenant.owner.create("/v1/webhook-endpoints", &platform.nonce(), hooks).await.ok();
     let consent = json!({"act": "given", "purpose": "marketing", "source": "widget"});
     let consents = format!("/v1/contacts/{contact}/consents");
     tenant.owner.create(&consents, &platform.nonce(), consent).await.ok();
@@ -66,6 +73,8 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
         ("address", address),
         ("tag", tag),
         ("custom field", field),
+        ("webhook's URL", hook),
+        ("webhook's description", description),
         ("lifecycle stage", stage),
         ("picture", picture),
     ];

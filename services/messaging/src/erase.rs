@@ -18,7 +18,7 @@ use crate::{
     store::{
         eraser::{self, ERASERS, Eraser},
         fence::{self, FenceRow},
-        hold, reseal,
+        hold, notice, reseal,
     },
 };
 
@@ -94,6 +94,7 @@ impl State {
         let at = fence.purged_at.unwrap_or_else(|| self.clock.now());
         let mut tx = self.tx(scope.tenant).await?;
         fence::note_purged(&mut tx, scope.id, at).await?;
+        notice::release(&mut tx, scope.id, at).await?;
         if fence.purged_at.is_none() {
             // About the erasure: an event that named the contact would bring its id back where it was erased.
             let id = scope.erasure.to_string();
@@ -108,6 +109,7 @@ impl State {
             self.outbox.audit(&mut tx, &audit).await?;
         }
         self.commit(tx).await?;
+        self.queued.notify_one();
         Ok(Purged { evidence, at })
     }
 

@@ -80,6 +80,7 @@ pub fn migrations() -> Vec<Migration> {
         own(120, "contact_details", include_str!("../migrations/0120_contact_details.sql")),
         own(121, "inbox", include_str!("../migrations/0121_inbox.sql")),
         own(140, "webhooks", include_str!("../migrations/0140_webhooks.sql")),
+        own(141, "notices", include_str!("../migrations/0141_notices.sql")),
     ]);
     all
 }

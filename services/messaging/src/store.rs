@@ -16,6 +16,7 @@ pub(crate) mod hold;
 pub(crate) mod idempotency;
 pub(crate) mod label;
 pub(crate) mod message;
+pub(crate) mod notice;
 pub(crate) mod opt_out;
 pub(crate) mod picture;
 pub(crate) mod rating;

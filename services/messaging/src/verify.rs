@@ -74,6 +74,10 @@ impl State {
             findings.extend(resealed(&mut tx, scope, &census, &fenced.held).await?);
         }
         let kept = kept_units(&mut tx, scope, &fenced.held).await?;
+        if scope.is_whole() {
+            let tried_until = fenced.purged_at.unwrap_or_else(|| self.clock.now()) + self.longest_notice();
+            findings.extend(told(&notices(&mut tx, scope).await?, tried_until));
+        }
         drop(tx);
         findings.extend(self.secrets(scope, &census, &kept).await?);
         let now = self.clock.now();
@@ -94,6 +98,12 @@ impl State {
         findings.push(residual("postgres", "OLD_PAGES_POSTGRES", purged_at + backups));
         findings.push(residual("keystore", "OLD_PAGES_KEYSTORE", shredded_by));
         Ok((findings, now))
+    }
+
+    /// How long a notice is tried, at the longest.
+    fn longest_notice(&self) -> Duration {
+        let waits: u64 = self.config.webhooks.backoff_s.iter().sum();
+        Duration::seconds(i64::try_from(waits + waits / 10).unwrap_or(i64::MAX))
     }
 
     async fn secrets(&self, scope: &Scope, census: &Census, kept: &[Uuid]) -> Result<Vec<Finding>, Error> {
@@ -325,4 +335,39 @@ fn residual(store: &str, code: &str, until: OffsetDateTime) -> Finding {
         code: code.into(),
         until: Some(timestamp(until)),
     }
+}
+
+/// The notices of the erasure: how many are in each state.
+async fn notices(tx: &mut TenantTx, scope: &Scope) -> Result<Vec<(i16, i64)>, Error> {
+    let counts = sqlx::query_as(
+        "select state, count(*) from webhook_deliveries where tenant_id = $1 and scope_id = $2
+          group by state order by state",
+    )
+    .bind(scope.tenant.uuid())
+    .bind(scope.id.uuid())
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(counts)
+}
+
+/// Who was told of the erasure (GDPR Art. 19), by what means, and how they answered. `looked_for` is how many.
+fn told(notices: &[(i16, i64)], tried_until: OffsetDateTime) -> Vec<Finding> {
+    let line = |code: &str, count: u64, until: Option<OffsetDateTime>| Finding {
+        store: "webhooks".into(),
+        kind: "recipients".into(),
+        attestation: Attestation::Told.into(),
+        looked_for: count,
+        found: 0,
+        code: code.into(),
+        until: until.map(timestamp),
+    };
+    if notices.is_empty() {
+        return vec![line("NO_RECIPIENTS", 0, None)];
+    }
+    let of_state = |(state, count): &(i16, i64)| match state {
+        1 => line("RECIPIENTS_BEING_TOLD", count.unsigned_abs(), Some(tried_until)),
+        2 => line("RECIPIENTS_ANSWERED", count.unsigned_abs(), None),
+        _ => line("RECIPIENTS_NOT_REACHED", count.unsigned_abs(), None),
+    };
+    notices.iter().map(of_state).collect()
 }

@@ -6,7 +6,7 @@ pub(crate) mod post;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
-use lethe_ids::{EventId, TenantId, UnitId, WebhookDeliveryId, WebhookEndpointId};
+use lethe_ids::{ContactId, EventId, ScopeId, TenantId, UnitId, WebhookDeliveryId, WebhookEndpointId};
 use lethe_keyring::{KeyError, OpenError, Purpose};
 use lethe_outbox::{Actor, Audit};
 use lethe_proto::messaging::{WebhookEndpointState, WebhookEventType};
@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     state::State,
     store::{
-        head,
+        head, notice,
         webhook_delivery::{self, DeliveryRow, NewDelivery, Outcome},
         webhook_endpoint::{self, EndpointRow, SecretRow},
     },
@@ -199,7 +199,7 @@ impl State {
         receiver: &Receiver,
         delivery: &DeliveryRow,
     ) -> Result<bool, Error> {
-        let (now, about) = (self.clock.now(), delivery.about());
+        let (now, mut about) = (self.clock.now(), delivery.about());
         let mut tx = self.tx(tenant).await?;
         if let Some(contact) = about.contact {
             if !head::holds_off_fence(&mut tx, contact, about.conversation).await? {
@@ -210,6 +210,7 @@ impl State {
             let id = self.entropy.uuid7(&self.clock);
             webhook_delivery::note_recipient(&mut tx, id, contact, receiver.endpoint, now).await?;
         }
+        about.contact = about.contact.or(delivery.erased());
         let number = delivery.attempts.unsigned_abs() + 1;
         let [luck] = self.entropy.bytes();
         let wait = webhook::wait_after(number, &self.config.webhooks.backoff_s, luck);
@@ -293,6 +294,21 @@ impl State {
             request_id: "",
         };
         self.outbox.audit(tx, &audit).await?;
+        Ok(())
+    }
+
+    /// Lays down who is to be told of the erasure of a contact that is being fenced (GDPR Art. 19).
+    pub(crate) async fn freeze_notices(
+        &self,
+        tx: &mut TenantTx,
+        scope: ScopeId,
+        contact: ContactId,
+    ) -> Result<(), Error> {
+        for recipient in notice::recipients(tx, contact).await? {
+            let delivery = WebhookDeliveryId::new(self.entropy.uuid7(&self.clock));
+            let event = EventId::new(self.entropy.uuid7(&self.clock));
+            notice::insert(tx, (delivery, event), recipient, scope, self.clock.now()).await?;
+        }
         Ok(())
     }
 

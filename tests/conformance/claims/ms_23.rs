@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const TYPES: [&str; 3] = ["contact.changed", "conversation.changed", "message.changed"];
 
 /// Whether one of the signatures is that of the secret, as the specification has it.
-fn is_signed(received: &Received, secret: &str) -> bool {
+pub(super) fn is_signed(received: &Received, secret: &str) -> bool {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("a secret")).expect("base64");
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
     let header = |name: &str| received.headers[name].as_str();

@@ -123,6 +123,9 @@ async fn raise(
     if !fence::insert(&mut tx, &new).await? {
         return Ok(None);
     }
+    if scope.is_whole() {
+        state.freeze_notices(&mut tx, scope.id, scope.contact).await?;
+    }
     say(state, &mut tx, scope, seq, &part).await?;
     // About the erasure: an event that named the contact would bring its id back where it was erased.
     let id = scope.erasure.to_string();

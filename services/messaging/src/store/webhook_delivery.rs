@@ -31,6 +31,9 @@ pub(crate) struct DeliveryRow {
     message_id: Option<Uuid>,
     erasure_id: Option<Uuid>,
     erasure_state: Option<String>,
+    /// Of a notice that is due: whose erasure it says.
+    #[sqlx(default)]
+    erased: Option<Uuid>,
     /// As the contract has it.
     pub(crate) state: i16,
     /// How many were begun.
@@ -60,7 +63,11 @@ impl DeliveryRow {
     pub(crate) fn event(&self) -> EventId {
         EventId::new(self.event_id)
     }
-    /// What it says.
+    /// Whose erasure it says, if it is a notice that is due.
+    pub(crate) fn erased(&self) -> Option<ContactId> {
+        self.erased.map(ContactId::new)
+    }
+    /// What it says, but for that.
     pub(crate) fn about(&self) -> About {
         About {
             contact: self.contact_id.map(ContactId::new),
@@ -244,7 +251,8 @@ pub(crate) async fn due(
     sqlx::query_as(
         "select delivery_id, endpoint_id, event_id, event_type, happened_at, contact_id::uuid, conversation_id::uuid,
                 message_id, erasure_id, erasure_state, d.state, attempts, next_attempt_at, last_attempt_at, last_status,
-                last_failure, d.created_at
+                last_failure, d.created_at,
+                (select f.erased from fences f where f.tenant_id = d.tenant_id and f.scope_id = d.scope_id) as erased
            from webhook_deliveries d join webhook_endpoints e using (tenant_id, endpoint_id)
           where d.tenant_id = $1 and d.endpoint_id = $2 and next_attempt_at <= $3
             and (e.state = 1 or d.event_type = 5 and e.state in (2, 3, 5))

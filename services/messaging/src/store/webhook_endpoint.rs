@@ -228,7 +228,10 @@ pub(crate) async fn delete(tx: &mut TenantTx, endpoint: WebhookEndpointId) -> sq
     for statement in [
         "delete from webhook_endpoints where tenant_id = $1 and endpoint_id = $2",
         "delete from webhook_secrets where tenant_id = $1 and endpoint_id = $2",
-        "delete from webhook_deliveries where tenant_id = $1 and endpoint_id = $2",
+        "delete from webhook_deliveries where tenant_id = $1 and endpoint_id = $2 and scope_id is null",
+        // A notice of an erasure that did not arrive stays known as such.
+        "update webhook_deliveries set state = 3, next_attempt_at = null, last_failure = 'ENDPOINT_DELETED'
+          where tenant_id = $1 and endpoint_id = $2 and state = 1",
         "with gone as (
            delete from idempotency where tenant_id = $1 and resource_id = $2 and contact_id is null
            returning key_mac, created_at)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lethe_messaging::{Config, WebhooksConfig};
 use lethe_proto::{
+    erasure::Attestation,
     messaging::{
         CreateWebhookEndpointRequest, DeleteWebhookEndpointRequest, GetWebhookEndpointRequest,
         ListWebhookDeliveriesRequest, RotateWebhookSecretRequest, TestWebhookEndpointRequest,
@@ -234,10 +235,13 @@ async fn what_is_deleted_retired_or_old_is_swept_away() {
 
 #[tokio::test]
 async fn an_erased_person_is_in_no_delivery_and_no_event_of_hers_goes_out() {
-    let stage = stage(|config| config.backoff_s = vec![86_400]).await;
+    let mut stage = stage(|config| config.backoff_s = vec![86_400]).await;
     let receiver = Receiver::start(|_, _| 503).await;
     create(&stage, &receiver.url("/")).await;
     let (ada, bob) = (stage.contact("Ada").await, stage.contact("Bob").await);
+    until("one was tried", async || !receiver.received().is_empty()).await;
+    // An endpoint at which nothing arrives rests for some seconds.
+    stage.advance(Duration::from_secs(10));
     until("both were tried", async || receiver.received().len() == 2).await;
     assert_eq!((count(&stage, "webhook_deliveries").await, count(&stage, "recipients").await), (2, 2));
     let scope = stage.scope(&ada);
@@ -282,4 +286,63 @@ async fn an_endpoint_is_made_once_and_only_so_many_are() {
     hooks(&stage).delete_webhook_endpoint(delete).await.unwrap();
     let gone = try_create(&stage, "https://hooks.example.org/a", Some("k")).await.unwrap_err();
     assert_eq!(reason(&gone), "WEBHOOK_ENDPOINT_GONE");
+}
+
+#[tokio::test]
+async fn whoever_heard_of_an_erased_person_is_told_after_the_purge_and_until_it_answers() {
+    let mut stage = stage(|config| config.backoff_s = vec![60, 3_600]).await;
+    let receiver =
+        Receiver::start(|one, _| if one.body.contains("contact.erased") { 503 } else { 200 }).await;
+    let (told, gone) = (create(&stage, &receiver.url("/a")).await, create(&stage, &receiver.url("/b")).await);
+    let contact = stage.contact("Ada").await;
+    until("both have heard of her", async || receiver.received().len() == 2).await;
+    let late = create(&stage, &receiver.url("/c")).await;
+    let delete = DeleteWebhookEndpointRequest { endpoint_id: gone.endpoint_id.clone(), if_version: 1 };
+    hooks(&stage).delete_webhook_endpoint(delete).await.unwrap();
+    // Switched off, it is told all the same.
+    let off = UpdateWebhookEndpointRequest {
+        endpoint_id: told.endpoint_id.clone(),
+        enabled: Some(false),
+        if_version: 1,
+        ..UpdateWebhookEndpointRequest::default()
+    };
+    hooks(&stage).update_webhook_endpoint(off).await.unwrap();
+    let scope = stage.scope(&contact);
+    stage.fence(&scope).await;
+    stage.fence(&scope).await;
+    test(&stage, &late).await;
+    until("the test came", async || receiver.received().len() == 3).await;
+    assert!(
+        receiver.received().iter().all(|one| !one.body.contains("contact.erased")),
+        "not before the purge"
+    );
+    for _ in 0..2 {
+        stage.purge(&scope).await;
+    }
+    let notices = || {
+        receiver.received().into_iter().filter(|one| one.body.contains("contact.erased")).collect::<Vec<_>>()
+    };
+    until("it is told", async || notices().len() == 1).await;
+    assert!(notices()[0].path == "/a" && notices()[0].body.contains(&contact.contact_id));
+    let of_recipients = async |stage: &Stage| {
+        let findings = stage.verify(&scope).await;
+        let told = findings.into_iter().filter(|finding| finding.attestation() == Attestation::Told);
+        told.map(|finding| (finding.code, finding.looked_for, finding.until.is_some())).collect::<Vec<_>>()
+    };
+    let not_reached = ("RECIPIENTS_NOT_REACHED".to_owned(), 1, false);
+    until("one is being told", async || {
+        of_recipients(&stage).await == [("RECIPIENTS_BEING_TOLD".to_owned(), 1, true), not_reached.clone()]
+    })
+    .await;
+    for (count, wait) in [(2, 70), (3, 4_000)] {
+        stage.advance(Duration::from_secs(wait));
+        until("it is told again", async || notices().len() == count).await;
+    }
+    until("it is given up", async || {
+        of_recipients(&stage).await == [("RECIPIENTS_NOT_REACHED".to_owned(), 2, false)]
+    })
+    .await;
+    let listed = deliveries(&stage, WebhookDeliveryState::Failed).await;
+    assert!(listed.iter().all(|one| one.contact_id.is_empty()), "{listed:?}");
+    assert_eq!(count(&stage, "recipients").await, 0);
 }

@@ -74,6 +74,7 @@ fn write_all(out: &mut String, statement: &Statement) -> fmt::Result {
     )?;
 
     section(out, "Kept under a legal hold, and erased when that is released", Attestation::Held)?;
+    section(out, "Recipients of the person's data, told of the erasure (Art. 19 GDPR)", Attestation::Told)?;
 
     writeln!(
         out,
@@ -123,7 +124,9 @@ impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line { store, kind, attestation, code, looked_for, found, until } = self.0;
         write!(f, "{store}, {}", kind.replace('_', " "))?;
-        if *attestation != Attestation::NotLookedAt && (*looked_for > 0 || *found > 0) {
+        if *attestation == Attestation::Told {
+            write!(f, ": {looked_for}")?;
+        } else if *attestation != Attestation::NotLookedAt && (*looked_for > 0 || *found > 0) {
             write!(f, ": looked for {looked_for}, found {found}")?;
         }
         if let Some(at) = until {
@@ -174,6 +177,14 @@ fn sentence(code: &str) -> Option<&'static str> {
         }
         "MESSAGE_IDS_IN_AUDIT_LOG" => {
             "Random ids of single messages stay in the audit log: who edited or deleted one, and when."
+        }
+        "NO_RECIPIENTS" => "Nobody was sent events about the person.",
+        "RECIPIENTS_ANSWERED" => "Told by a signed webhook, and answered.",
+        "RECIPIENTS_BEING_TOLD" => {
+            "Being told by a signed webhook; tried until they answer, or until that date."
+        }
+        "RECIPIENTS_NOT_REACHED" => {
+            "Could not be told: they are not registered any more, or did not answer in three days."
         }
         "ROWS_ABSENT" => "No row is left.",
         "CONTACT_ID_ABSENT" => "No row names the contact any more.",

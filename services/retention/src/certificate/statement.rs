@@ -153,6 +153,8 @@ pub enum Attestation {
     ResidualUntil,
     /// Kept under a legal hold.
     Held,
+    /// Who had received the person's data, and how far they are told of the erasure (Art. 19 GDPR).
+    Told,
 }
 
 /// An entry of the rights ledger.

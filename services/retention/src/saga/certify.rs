@@ -197,6 +197,7 @@ fn line(finding: Finding) -> Result<Line, Trouble> {
         Wire::NotLookedAt => Attestation::NotLookedAt,
         Wire::Residual => Attestation::ResidualUntil,
         Wire::Held => Attestation::Held,
+        Wire::Told => Attestation::Told,
         Wire::Unspecified => return Err(damaged()),
     };
     let until = finding.until.map(|until| at(Some(until))).transpose()?;
