@@ -12,7 +12,8 @@ mod harvest;
 mod pieces;
 mod readers;
 mod report;
-mod s2;
+#[doc(hidden)]
+pub mod s2;
 mod search;
 mod streams;
 mod tokens;

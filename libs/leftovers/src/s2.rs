@@ -64,7 +64,10 @@ fn bad() -> io::Error {
 }
 
 /// Unpacks a block.
-pub(crate) fn unpack(block: &[u8]) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// When it is none, or a large one.
+pub fn unpack(block: &[u8]) -> io::Result<Vec<u8>> {
     let mut input = Input { bytes: block, at: 0 };
     let length = input.varint()?;
     if length > LARGEST {
@@ -80,6 +83,9 @@ pub(crate) fn unpack(block: &[u8]) -> io::Result<Vec<u8>> {
                     short @ 0..=59 => usize::from(short),
                     long => input.little(usize::from(long) - 59)?,
                 } + 1;
+                if out.len() + count > length {
+                    return Err(bad());
+                }
                 out.extend_from_slice(input.take(count)?);
                 continue;
             }

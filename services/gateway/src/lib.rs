@@ -12,6 +12,8 @@ mod cursor;
 mod docs;
 mod edge;
 mod json;
+#[doc(hidden)]
+pub mod parsers;
 mod path;
 mod picture;
 mod precondition;

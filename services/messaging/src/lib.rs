@@ -16,6 +16,8 @@ mod error;
 mod events;
 mod jobs;
 mod opting;
+#[doc(hidden)]
+pub mod parsers;
 mod reseal;
 mod routes;
 mod scope;

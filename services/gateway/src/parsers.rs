@@ -1,0 +1,61 @@
+//! What the gateway reads from strangers, for those who feed it nonsense: `tests/parsers` and the fuzz targets. The gateway
+//! itself does not use it.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+use lethe_ambient::{Clock, Entropy};
+use lethe_ids::TenantId;
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use crate::{
+    cookie,
+    cursor::{Cursors, Place},
+    json::{At, Change, Named, Object, PageLimit, Text},
+    unfit,
+};
+
+/// A body with a field of every kind that bodies have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    #[serde(rename = "text")]
+    _text: Text,
+    #[serde(rename = "change", default)]
+    _change: Change<Text>,
+    #[serde(rename = "named", default)]
+    _named: Named<Text>,
+    #[serde(rename = "at", default)]
+    _at: Option<At>,
+    #[serde(rename = "inner", default)]
+    _inner: Option<Object<Inner>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inner {
+    #[serde(rename = "texts")]
+    _texts: Vec<Text>,
+}
+
+/// Reads a body of JSON. Answers what is said of one that does not fit.
+pub fn body(text: &str) -> Option<String> {
+    unfit::read::<Body>(text).err().map(|unfit| unfit.detail)
+}
+
+/// Opens a cursor: whether it is one, and the one that was made.
+pub fn cursor(text: &str) -> (bool, String) {
+    let (clock, entropy) = (Clock::fixed(OffsetDateTime::UNIX_EPOCH), Entropy::seeded(1));
+    let cursors = Cursors::new(&[7; 32], Duration::from_secs(60), clock, entropy);
+    let tenant: TenantId = "ten_00000000000000000000000000000001".parse().expect("an id");
+    let place = Place { tenant, list: "ListContacts", filters: "" };
+    let made = cursors.seal(&place, b"row 17").unwrap_or_default();
+    (cursors.page(&place, PageLimit(1), Some(text)).is_ok(), made)
+}
+
+/// Finds the session's token among cookies.
+pub fn cookie(value: &HeaderValue) -> Option<String> {
+    let headers = HeaderMap::from_iter([(header::COOKIE, value.clone())]);
+    cookie::token(&headers).map(str::to_owned)
+}
