@@ -147,6 +147,10 @@ fn members_take_versions_from_the_workspace() {
     for (path, text) in
         files().iter().filter(|(path, _)| path.ends_with("Cargo.toml") && path.components().count() > 1)
     {
+        // A workspace of its own, which wants the nightly compiler.
+        if path.starts_with("fuzz") {
+            continue;
+        }
         for line in text.lines().filter(|line| line.contains("version = \"") && !line.contains("workspace")) {
             found.push(format!("{}: {line}", path.display()));
         }

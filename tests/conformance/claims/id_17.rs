@@ -55,7 +55,7 @@ pub(in super::super) async fn id_17_limits_by_tenant_key_member_and_address_and_
     let other = Machine::with(&tenant.owner, &["read_inbox"]).await.at(&replica.url);
     let answers = many(5, || other.get("/v1/contacts")).await;
     assert_eq!(allowed(&answers), 2);
-    assert_eq!(answers[4].headers["ratelimit-policy"], "\"tenant\";q=18;w=3600");
+    assert_eq!(answers[2].headers["ratelimit-policy"], "\"tenant\";q=18;w=3600");
     // Nobody else's tenant notices.
     let neighbour = platform.tenant().await;
     neighbour.owner.at(&replica.url).get("/v1/contacts").await.ok();

@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 /// Who publishes.
 const AREAS: [&str; 3] = ["messaging", "retention", "search"];
 /// The consumers that there are. A new one is added here when it is known to bear everything twice.
-const CONSUMERS: [&str; 2] = ["identity_audit", "search-index"];
+const CONSUMERS: [&str; 3] = ["identity_audit", "messaging_webhooks", "search-index"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_consumer_bears_all_of_its_events_twice() {

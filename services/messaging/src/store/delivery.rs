@@ -16,11 +16,11 @@ pub(crate) async fn advance(
     let tenant = tx.tenant();
     sqlx::query(
         "update messages
-            set delivery = $3, failure = $4,
-                sent_at = case when $3 = 2 then $5 else sent_at end,
-                delivered_at = case when $3 = 3 then $5 else delivered_at end,
-                read_at = case when $3 = 4 then $5 else read_at end,
-                failed_at = case when $3 = 5 then $5 else failed_at end
+            set delivery = $3::smallint, failure = $4,
+                sent_at = case when $3::smallint = 2 then $5 else sent_at end,
+                delivered_at = case when $3::smallint = 3 then $5 else delivered_at end,
+                read_at = case when $3::smallint = 4 then $5 else read_at end,
+                failed_at = case when $3::smallint = 5 then $5 else failed_at end
           where tenant_id = $1 and message_id = $2",
     )
     .bind(tenant.uuid())

