@@ -41,9 +41,12 @@ impl Scope {
     }
 }
 
-/// Documents in the index, and rows of progress.
+/// Documents in the index, and rows of progress. Only the index that counts is asked.
 pub(crate) async fn count(indexer: &Indexer, scope: &Scope) -> Result<(u64, u64), Error> {
+    let turn = indexer.turn(scope.tenant).await?;
     let documents = documents(indexer, scope).await?.len() as u64;
+    turn.still_counts()?;
+    drop(turn);
     let mut tx = indexer.db.tenant(scope.tenant).await?;
     Ok((documents, progress_rows(&mut tx, scope).await?))
 }

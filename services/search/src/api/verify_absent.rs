@@ -12,7 +12,11 @@ pub(super) async fn verify_absent(
 ) -> Result<VerifyAbsentResponse, Error> {
     let (scope, key) = (scope(request.scope)?, census_key(&request.census_key)?);
     let indexer = &api.indexer;
+    // An index that is not the one that counts has nothing to say of what is absent.
+    let turn = indexer.turn(scope.tenant).await?;
     let verified = verify::verify_absent(&indexer.db, &*indexer.engine, &scope, &key).await?;
+    turn.still_counts()?;
+    drop(turn);
     let index = verified.index;
     let volume = if indexer.config.volume_is_encrypted { "VOLUME_ENCRYPTED" } else { "VOLUME_NOT_DECLARED" };
     let findings = vec![

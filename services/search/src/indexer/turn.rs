@@ -70,6 +70,15 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
+    /// Whoever read the index looks once more whether it still was the one that counts.
+    ///
+    /// # Errors
+    /// [`Error::ShardElsewhere`] when the lease ran out meanwhile.
+    pub(crate) fn still_counts(&self) -> Result<(), Error> {
+        let is_ours = self.indexer.leases.token(self.shard) == Some(self.token);
+        if is_ours { Ok(()) } else { Err(Error::ShardElsewhere) }
+    }
+
     /// Check, write, check again, undo. When it returns, all is visible and the progress is committed.
     pub(crate) async fn write(&self, changes: Changes) -> Result<Written, Error> {
         let (db, engine) = (&self.indexer.db, &self.indexer.engine);

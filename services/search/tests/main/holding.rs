@@ -1,11 +1,14 @@
 //! One process writes; what fails does not hold up the rest.
 
 use lethe_outbox::dead_letters;
+use lethe_proto::erasure::Finding;
+use lethe_service::Failure;
 use lethe_testkit::Databases;
+use tonic::Status;
 
 use crate::{
     messaging::Place,
-    stage::{Kept, Stage, texts, until},
+    stage::{Erasure, Kept, Stage, texts, until},
     support::lies_about,
 };
 
@@ -34,6 +37,30 @@ async fn a_second_process_waits_for_the_shards_and_then_reads_all_again() {
             && second.look(place.tenant, "more").await.len() == 10
     })
     .await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stands_by_says_nothing_of_what_is_absent_and_how_much_there_is() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut kept = Kept::new().await;
+    let first = Stage::again(&mut kept, folder.path(), |_| {}).await;
+    let place = first.place();
+    let (id, seq) = first.messaging.say(place, "word").await;
+    assert_eq!(first.search(place, "word", seq).await, texts(&[id]));
+    kept.forget_events().await;
+    let second = Stage::again(&mut kept, other.path(), |_| {}).await;
+
+    let erasure = Erasure::of(place.tenant, place.contact);
+    let elsewhere = |status: Status| Failure::from_status(&status).reason.clone();
+    assert_eq!(erasure.try_count(&second).await.map_err(elsewhere), Err("SHARD_ELSEWHERE".into()));
+    assert_eq!(erasure.count(&first).await.tallies[0].count, 1);
+    erasure.fence(&first).await.unwrap();
+    // Nothing is purged: the first has the words, the second an empty folder.
+    let found = |findings: Vec<Finding>| findings[0].code.clone();
+    assert_eq!(erasure.verify(&first).await.map(found).unwrap(), "TERMS_FOUND");
+    assert_eq!(erasure.verify(&second).await.map(found).map_err(elsewhere), Err("SHARD_ELSEWHERE".into()));
+    first.stop().await;
     second.stop().await;
 }
 

@@ -219,8 +219,12 @@ impl Erasure {
     }
 
     pub(crate) async fn count(&self, stage: &Stage) -> CountResponse {
+        self.try_count(stage).await.unwrap()
+    }
+
+    pub(crate) async fn try_count(&self, stage: &Stage) -> Result<CountResponse, Status> {
         let request = CountRequest { scope: Some(self.scope.clone()) };
-        stage.participant().count(request).await.unwrap().into_inner()
+        Ok(stage.participant().count(request).await?.into_inner())
     }
 
     pub(crate) fn fence(&self, stage: &Stage) -> impl Future<Output = Result<FenceResponse, Status>> + use<> {
