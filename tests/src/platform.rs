@@ -90,7 +90,7 @@ fn overrides(grpc: &BTreeMap<&'static str, SocketAddr>) -> String {
     let often =
         often.map(|rate| format!("[gateway.rates.{rate}]\nrequests = 1000000\nper_s = 60\n")).concat();
     // Webhooks reach one address that nothing but a test's receiver has, and come again soon.
-    let webhooks = "[messaging.webhooks]\nallowed_networks = [\"127.0.0.2/32\"]\nbackoff_s = [1, 1, 1, 1, 1]\npoll_ms = 100\n";
+    let webhooks = "[messaging.webhooks]\nallowed_networks = [\"127.0.0.2/32\"]\nbackoff_s = [1, 1, 1, 1, 1]\ntimeout_ms = 2_000\npoll_ms = 100\n";
     format!("{listen}{often}[identity.log_in]\nper_address = 1000000\n{webhooks}")
 }
 

@@ -125,3 +125,10 @@ pub struct WebhooksConfig {
     /// Rows.
     pub sweep_batch: u32,
 }
+
+impl WebhooksConfig {
+    /// How long after a fence an attempt that did not meet it may still be under way.
+    pub(crate) fn settled_after(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.saturating_mul(2))
+    }
+}

@@ -78,7 +78,7 @@ impl State {
         at: OffsetDateTime,
     ) {
         if let Err(error) = self.detect(tenant, (contact, conversation), text, at).await {
-            tracing::warn!(%error, %conversation, "a message was not looked at for spam");
+            tracing::warn!(%error, "a message was not looked at for spam");
         }
     }
 

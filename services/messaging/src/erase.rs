@@ -50,7 +50,6 @@ impl State {
             }
         };
         drop(tx);
-        let mut evidence = fence.evidence.0.clone();
 
         // The census, and whatever else there may be: what is here now is the contact's too.
         let mut conversations = union(census.conversations(), reach.conversations);
@@ -70,18 +69,21 @@ impl State {
         };
         let destroyed = self.keyring.destroy(scope.tenant, &subjects, &units, scope.erasure).await?;
         self.routes.evict(scope.tenant, &conversations);
-        add(&mut evidence, "keystore", "secrets", destroyed.subjects + destroyed.units);
-        add(&mut evidence, "keystore", "blind_index", destroyed.blind_index_rows);
+        let mut done = vec![
+            Counted::new("keystore", "secrets", destroyed.subjects + destroyed.units),
+            Counted::new("keystore", "blind_index", destroyed.blind_index_rows),
+        ];
         let mut tx = self.tx(scope.tenant).await?;
         if scope.mode == Mode::ContactOnly {
             let mut moved = census.conversations();
             moved.retain(|conversation| !held.contains(conversation));
             let texts = fence::texts_of(&mut tx, &moved).await?.len() as u64;
             // All that are there now, not those of this call.
-            let known = evidence.iter().find(|one| one.kind == RESEALED).map_or(0, |one| one.count);
-            add(&mut evidence, "postgres", RESEALED, texts.saturating_sub(known));
+            let known = fence::evidence(&mut tx, scope.id).await?;
+            let known = known.iter().find(|one| one.kind == RESEALED).map_or(0, |one| one.count);
+            done.push(Counted::new("postgres", RESEALED, texts.saturating_sub(known)));
         }
-        fence::note_destroyed(&mut tx, scope.id, &evidence, self.keyring.shred_bound()).await?;
+        fence::note_destroyed(&mut tx, scope.id, &done, self.keyring.shred_bound()).await?;
         tx.commit().await?;
 
         let erasers: Vec<&Eraser> = match scope.is_whole() {
@@ -89,12 +91,14 @@ impl State {
             false => eraser::of_part().collect(),
         };
         for eraser in erasers {
-            self.erase_rows(scope, eraser, &conversations, &mut evidence).await?;
+            self.erase_rows(scope, eraser, &conversations).await?;
         }
         let at = fence.purged_at.unwrap_or_else(|| self.clock.now());
         let mut tx = self.tx(scope.tenant).await?;
         fence::note_purged(&mut tx, scope.id, at).await?;
-        notice::release(&mut tx, scope.id, at).await?;
+        // An attempt that met no fence may still be on its way with news of the contact: a notice does not overtake it.
+        notice::release(&mut tx, scope.id, at + self.config.webhooks.settled_after()).await?;
+        let evidence = fence::evidence(&mut tx, scope.id).await?;
         if fence.purged_at.is_none() {
             // About the erasure: an event that named the contact would bring its id back where it was erased.
             let id = scope.erasure.to_string();
@@ -133,7 +137,7 @@ impl State {
             held => {
                 let subject = self.hold_subject(scope, fence).await?;
                 for conversation in held {
-                    self.reseal(scope.tenant, *conversation, subject, None).await?;
+                    self.reseal(scope, *conversation, subject, None).await?;
                 }
                 None
             }
@@ -184,7 +188,6 @@ impl State {
         scope: &Scope,
         eraser: &Eraser,
         conversations: &[ConversationId],
-        evidence: &mut Vec<Counted>,
     ) -> Result<(), Error> {
         let most = i64::from(self.config.erasure.batch.max(1));
         loop {
@@ -193,8 +196,7 @@ impl State {
             if gone == 0 {
                 return Ok(());
             }
-            add(evidence, "postgres", eraser.table, gone);
-            fence::note(&mut tx, scope.id, evidence).await?;
+            fence::note(&mut tx, scope.id, &[Counted::new("postgres", eraser.table, gone)]).await?;
             tx.commit().await?;
         }
     }
@@ -205,12 +207,4 @@ fn union<T: Ord + Copy>(mut one: Vec<T>, other: Vec<T>) -> Vec<T> {
     one.sort_unstable();
     one.dedup();
     one
-}
-
-/// Adds to the evidence.
-fn add(evidence: &mut Vec<Counted>, store: &str, kind: &str, count: u64) {
-    match evidence.iter_mut().find(|one| one.store == store && one.kind == kind) {
-        Some(one) => one.count += count,
-        None => evidence.push(Counted::new(store, kind, count)),
-    }
 }

@@ -62,6 +62,9 @@ pub(crate) enum Error {
     /// It is rated once it is resolved.
     #[error("the conversation is not resolved")]
     NotResolved,
+    /// The hold was released before it was placed.
+    #[error("the hold was released")]
+    HoldReleased,
     /// Its last resolution has a rating.
     #[error("the resolution is rated")]
     AlreadyRated,
@@ -148,6 +151,7 @@ impl From<Error> for Failure {
             Error::BeingErased => {
                 Self::precondition("BEING_ERASED", "it is being erased; it can be held no more")
             }
+            Error::HoldReleased => Self::precondition("HOLD_RELEASED", "the hold was released"),
             Error::NotResealed => Self::internal("a message is still sealed under the person's secret"),
             Error::MessageDeleted => Self::precondition("MESSAGE_DELETED", "the message is deleted"),
             Error::Banned => Self::precondition("CONTACT_BANNED", "what the contact says is refused"),

@@ -18,7 +18,7 @@ use crate::{
     domain::webhook::About,
     error::Error,
     state::State,
-    store::{head, webhook_delivery, webhook_endpoint},
+    store::{head, notice, webhook_delivery, webhook_endpoint},
 };
 
 /// The consumer's name on the bus. It must not change.
@@ -26,6 +26,8 @@ pub(crate) const WEBHOOK_CONSUMER: &str = "messaging_webhooks";
 /// What tenants may hear of.
 pub(crate) const TOLD: [&str; 4] =
     [kind::CONTACT_CHANGED, kind::CONVERSATION_CHANGED, kind::MESSAGE_CHANGED, kind::ERASURE_ADVANCED];
+/// The state of an erasure whose last certificate is signed.
+const LAST_STATE: &str = "re_verified";
 /// Longest code of a state that is passed on.
 const LONGEST_CODE: usize = 40;
 
@@ -40,6 +42,10 @@ impl Consume for Webhooks {
         };
         let mut answers = Vec::with_capacity(batch.len());
         for notification in batch {
+            if let Err(error) = self.let_notices_go(&notification).await {
+                answers.push(Err(failed(error.into())));
+                continue;
+            }
             answers.push(if listening.contains(&notification.tenant) {
                 let span = notification.span.clone();
                 self.queue(notification).instrument(span).await
@@ -58,6 +64,22 @@ impl Webhooks {
         let tenants: Vec<TenantId> = tenants.into_iter().collect();
         let found = webhook_endpoint::listening(self.0.db.jobs(), &tenants).await.map_err(Error::from)?;
         Ok(found.into_iter().collect())
+    }
+
+    /// The last certificate of an erasure says who was told of it.
+    async fn let_notices_go(&self, notification: &Notification) -> Result<(), Error> {
+        if notification.kind != kind::ERASURE_ADVANCED {
+            return Ok(());
+        }
+        if let Some((_, About { erasure: Some(erasure), erasure_state: Some(state), .. })) =
+            read(notification)
+            && state == LAST_STATE
+        {
+            let mut tx = self.0.tx(notification.tenant).await?;
+            notice::let_go(&mut tx, erasure).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     async fn queue(&self, notification: Notification) -> Result<(), ConsumeError> {

@@ -83,6 +83,9 @@ pub fn migrations() -> Vec<Migration> {
         own(121, "inbox", include_str!("../migrations/0121_inbox.sql")),
         own(140, "webhooks", include_str!("../migrations/0140_webhooks.sql")),
         own(141, "notices", include_str!("../migrations/0141_notices.sql")),
+        own(160, "evidence", include_str!("../migrations/0160_evidence.sql")),
+        own(161, "released_holds", include_str!("../migrations/0161_released_holds.sql")),
+        own(162, "kept_notices", include_str!("../migrations/0162_kept_notices.sql")),
     ]);
     all
 }

@@ -120,13 +120,22 @@ impl State {
         for (kind, text) in addresses.iter().map(Address::kind_and_text) {
             subjects.extend(self.keyring.find_subjects(tenant, kind, text).await?);
         }
+        let mut all = subjects.len() <= most;
         for some in subjects[..most.min(subjects.len())].chunks(SHARERS) {
             let mut tx = self.tx(tenant).await?;
             let rows = contact::of_subjects(&mut tx, some).await?;
             drop(tx);
             for row in rows.iter().filter(|row| row.id() != contact && !row.opted_out) {
                 // The blind index may still know an address that the contact no longer has.
-                let theirs = self.open_profile(tenant, row).await?;
+                let theirs = match self.open_profile(tenant, row).await {
+                    Err(error) if error.is_about_one_value() => {
+                        // What is damaged of somebody else keeps nobody from opting out, and no erasure from its end.
+                        tracing::error!(%error, "the profile of one who may share the address does not open");
+                        all = false;
+                        continue;
+                    }
+                    opened => opened?,
+                };
                 if !addresses.iter().any(|address| theirs.has(*address)) {
                     continue;
                 }
@@ -141,7 +150,6 @@ impl State {
                 }
             }
         }
-        let all = subjects.len() <= most;
         if all {
             let mut tx = self.tx(tenant).await?;
             opt_out::end_spread(&mut tx, contact, asked_at).await?;
@@ -180,9 +188,11 @@ impl State {
             let mut outcome = None;
             if let Some(item) = said {
                 let became = message::accept(&mut tx, &[item]).await?.first().copied();
-                // Whoever is banned is not heard, but for this: nobody is kept from opting out (GDPR Art. 21(3)).
-                if !matches!(became, Some(Outcome::Accepted(_) | Outcome::Banned)) {
-                    return Ok(became);
+                // Whoever is banned is not heard, but for this: nobody is kept from opting out (GDPR Art. 21(3)). Nothing
+                // remembers what was refused, so a START that comes twice would undo the STOP after it.
+                match (became, keyword) {
+                    (Some(Outcome::Accepted(_)), _) | (Some(Outcome::Banned), Keyword::Stop) => {}
+                    _ => return Ok(became),
                 }
                 outcome = became;
             }

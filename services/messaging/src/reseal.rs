@@ -8,12 +8,17 @@
 use std::collections::HashMap;
 
 use lethe_ids::{ContactId, ConversationId, SubjectId, TenantId, UnitId};
-use lethe_keyring::{OpenError, Sealer, header};
+use lethe_keyring::{
+    OpenError,
+    header::{self, Header},
+};
 use lethe_outbox::{Event, kind};
 use lethe_proto::{event::ConversationChanged, messaging::ConversationStatus};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::{
+    census::Counted,
     domain::{channel::Code, profile::Profile},
     error::Error,
     scope::Scope,
@@ -22,7 +27,7 @@ use crate::{
     store::{
         contact::{self, NewContact},
         fence, head,
-        reseal::{self, RESEALED, Resealed},
+        reseal::{self, Anew, RESEALED, Resealed},
     },
 };
 
@@ -43,7 +48,7 @@ impl State {
                 None => self.make_heir(scope).await?,
             };
             for conversation in conversations {
-                self.reseal(scope.tenant, *conversation, heir.1, Some(heir.0)).await?;
+                self.reseal(scope, *conversation, heir.1, Some(heir.0)).await?;
             }
         } else if heir.is_none() {
             return Ok(());
@@ -81,11 +86,12 @@ impl State {
     /// Whatever stops it: begin again.
     pub(crate) async fn reseal(
         &self,
-        tenant: TenantId,
+        scope: &Scope,
         conversation: ConversationId,
         to: SubjectId,
         heir: Option<ContactId>,
     ) -> Result<(), Error> {
+        let tenant = scope.tenant;
         let mut tx = self.tx(tenant).await?;
         if reseal::subject_of(&mut tx, conversation).await?.is_none_or(|subject| subject == to) {
             return Ok(());
@@ -113,7 +119,7 @@ impl State {
             following.insert(unit, next);
         }
         for table in RESEALED {
-            self.reseal_rows(tenant, table, (conversation, seq), to, &following).await?;
+            self.reseal_rows(scope, table, (conversation, seq), to, &following).await?;
         }
         let mut tx = self.tx(tenant).await?;
         let mut moved = None;
@@ -136,15 +142,16 @@ impl State {
         Ok(())
     }
 
+    /// What does not open is lost, and would keep all the rest from being erased: it is erased, and counted in the evidence.
     async fn reseal_rows(
         &self,
-        tenant: TenantId,
+        scope: &Scope,
         table: &Resealed,
         (conversation, seq): (ConversationId, Option<i64>),
         to: SubjectId,
         following: &HashMap<UnitId, UnitId>,
     ) -> Result<(), Error> {
-        let most = i64::from(self.config.erasure.batch.max(1));
+        let (tenant, most) = (scope.tenant, i64::from(self.config.erasure.batch.max(1)));
         let mut after = Uuid::nil();
         loop {
             let mut tx = self.tx(tenant).await?;
@@ -152,25 +159,52 @@ impl State {
             drop(tx);
             let Some((last, _)) = rows.last() else { return Ok(()) };
             after = *last;
-            let (mut ids, mut sealed) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-            for (id, value) in &rows {
-                let header = header::parse(value).ok_or(OpenError::Format)?;
-                if header.subject == to {
+            let mut anew = Anew::default();
+            for (id, value) in rows {
+                if header::parse(&value).is_some_and(|header| header.subject == to) {
                     continue;
                 }
-                let next =
-                    following.get(&header.unit).copied().ok_or(Error::Corrupt("conversation_units"))?;
-                let old = self.keyring.sealer(tenant, header.subject, header.unit).await?;
-                let new: Sealer = self.keyring.sealer(tenant, to, next).await?;
-                let opened = old.open(table.purpose, *id, header.version, value)?;
-                ids.push(*id);
-                sealed.push(new.seal(table.purpose, *id, header.version, &opened));
+                let sealed = match self.open_any(tenant, table, id, &value).await {
+                    Ok((header, opened)) => {
+                        let next = following.get(&header.unit).copied();
+                        let next = next.ok_or(Error::Corrupt("conversation_units"))?;
+                        let sealer = self.keyring.sealer(tenant, to, next).await?;
+                        Some(sealer.seal(table.purpose, id, header.version, &opened))
+                    }
+                    Err(error) if error.is_about_one_value() => None,
+                    Err(error) => return Err(error),
+                };
+                anew.ids.push(id);
+                anew.old.push(value);
+                anew.new.push(sealed);
             }
-            if !ids.is_empty() {
+            if !anew.ids.is_empty() {
                 let mut tx = self.tx(tenant).await?;
-                reseal::write(&mut tx, table, &ids, &sealed, seq).await?;
+                let unreadable = reseal::write(&mut tx, table, &anew, seq).await?;
+                if unreadable > 0 {
+                    tracing::error!(
+                        unreadable,
+                        table.table,
+                        "values that do not open are erased, not sealed anew"
+                    );
+                    fence::note(&mut tx, scope.id, &[Counted::new("postgres", "unreadable", unreadable)])
+                        .await?;
+                }
                 tx.commit().await?;
             }
         }
+    }
+
+    /// A value under whatever secret its header names.
+    async fn open_any(
+        &self,
+        tenant: TenantId,
+        table: &Resealed,
+        id: Uuid,
+        value: &[u8],
+    ) -> Result<(Header, Zeroizing<Vec<u8>>), Error> {
+        let header = header::parse(value).ok_or(OpenError::Format)?;
+        let sealer = self.keyring.sealer(tenant, header.subject, header.unit).await?;
+        Ok((header, sealer.open(table.purpose, id, header.version, value)?))
     }
 }

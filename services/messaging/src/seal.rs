@@ -143,7 +143,7 @@ impl State {
             match self.open_messages(tenant, std::slice::from_ref(row)).await {
                 Ok(opened) => messages.extend(opened),
                 Err(error) if error.is_about_one_value() => {
-                    tracing::error!(message = %row.id(), "a message cannot be opened, and is left out of the index");
+                    tracing::error!("a message cannot be opened, and is left out of the index");
                 }
                 Err(error) => return Err(error),
             }

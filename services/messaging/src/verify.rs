@@ -76,7 +76,8 @@ impl State {
         let kept = kept_units(&mut tx, scope, &fenced.held).await?;
         if scope.is_whole() {
             let tried_until = fenced.purged_at.unwrap_or_else(|| self.clock.now()) + self.longest_notice();
-            findings.extend(told(&notices(&mut tx, scope).await?, tried_until));
+            let is_over = self.clock.now() > tried_until;
+            findings.extend(told(&notices(&mut tx, scope).await?, tried_until, is_over));
         }
         drop(tx);
         findings.extend(self.secrets(scope, &census, &kept).await?);
@@ -102,8 +103,9 @@ impl State {
 
     /// How long a notice is tried, at the longest.
     fn longest_notice(&self) -> Duration {
-        let waits: u64 = self.config.webhooks.backoff_s.iter().sum();
-        Duration::seconds(i64::try_from(waits + waits / 10).unwrap_or(i64::MAX))
+        let webhooks = &self.config.webhooks;
+        let waits: u64 = webhooks.backoff_s.iter().sum();
+        Duration::seconds(i64::try_from(waits + waits / 10).unwrap_or(i64::MAX)) + webhooks.settled_after()
     }
 
     async fn secrets(&self, scope: &Scope, census: &Census, kept: &[Uuid]) -> Result<Vec<Finding>, Error> {
@@ -238,7 +240,7 @@ async fn count(
     Ok(there)
 }
 
-/// Of the messages that are kept: how many are still sealed under one of the subjects' secrets, by their headers.
+/// Of the messages and comments that are kept: how many are still sealed under one of the subjects' secrets, by their headers.
 async fn resealed(
     tx: &mut TenantTx,
     scope: &Scope,
@@ -267,8 +269,23 @@ async fn resealed(
             kept += of_hold.unsigned_abs();
         }
     }
+    // Comments of ratings are in no census of those that are kept: all that are there are looked at.
+    let conversations: Vec<Uuid> = census.conversations().iter().map(|id| id.uuid()).collect();
+    let (comments, of_person): (i64, i64) = sqlx::query_as(
+        "select count(*), count(*) filter (where substring(comment from 12 for 16) = any ($3))
+           from ratings where tenant_id = $1 and conversation_id = any ($2) and comment is not null",
+    )
+    .bind(scope.tenant.uuid())
+    .bind(conversations)
+    .bind(&subjects)
+    .fetch_one(&mut **tx)
+    .await?;
+    let comments = (comments.unsigned_abs(), of_person.unsigned_abs());
     let codes = ["SEALED_ANEW", "SEALED_UNDER_THE_PERSON"];
-    let mut findings = vec![re_read("postgres", RESEALED, (looked_for.saturating_sub(kept), found), codes)];
+    let mut findings = vec![
+        re_read("postgres", RESEALED, (looked_for.saturating_sub(kept), found), codes),
+        re_read("postgres", "comments_resealed", comments, codes),
+    ];
     if kept > 0 {
         findings.push(held_line(RESEALED, kept));
     }
@@ -351,7 +368,7 @@ async fn notices(tx: &mut TenantTx, scope: &Scope) -> Result<Vec<(i16, i64)>, Er
 }
 
 /// Who was told of the erasure (GDPR Art. 19), by what means, and how they answered. `looked_for` is how many.
-fn told(notices: &[(i16, i64)], tried_until: OffsetDateTime) -> Vec<Finding> {
+fn told(notices: &[(i16, i64)], tried_until: OffsetDateTime, is_over: bool) -> Vec<Finding> {
     let line = |code: &str, count: u64, until: Option<OffsetDateTime>| Finding {
         store: "webhooks".into(),
         kind: "recipients".into(),
@@ -364,10 +381,21 @@ fn told(notices: &[(i16, i64)], tried_until: OffsetDateTime) -> Vec<Finding> {
     if notices.is_empty() {
         return vec![line("NO_RECIPIENTS", 0, None)];
     }
-    let of_state = |(state, count): &(i16, i64)| match state {
-        1 => line("RECIPIENTS_BEING_TOLD", count.unsigned_abs(), Some(tried_until)),
-        2 => line("RECIPIENTS_ANSWERED", count.unsigned_abs(), None),
-        _ => line("RECIPIENTS_NOT_REACHED", count.unsigned_abs(), None),
+    // Whoever is still to be told after the schedule's end is not: nobody promises a date that is past.
+    let count = |states: &[i16]| -> u64 {
+        notices
+            .iter()
+            .filter(|(state, _)| states.contains(state))
+            .map(|(_, count)| count.unsigned_abs())
+            .sum()
     };
-    notices.iter().map(of_state).collect()
+    let (being_told, not_reached) = if is_over { (0, count(&[1, 3])) } else { (count(&[1]), count(&[3])) };
+    [
+        line("RECIPIENTS_BEING_TOLD", being_told, Some(tried_until)),
+        line("RECIPIENTS_ANSWERED", count(&[2]), None),
+        line("RECIPIENTS_NOT_REACHED", not_reached, None),
+    ]
+    .into_iter()
+    .filter(|line| line.looked_for > 0)
+    .collect()
 }

@@ -159,8 +159,19 @@ impl State {
             if due.is_empty() {
                 break;
             }
-            let attempts: Vec<_> =
-                due.iter().map(|delivery| self.attempt(tenant, &receiver, delivery).boxed()).collect();
+            let attempts: Vec<_> = due
+                .iter()
+                .map(|delivery| {
+                    // Those before it may have taken all of the turn: then it is the next one's.
+                    let attempt = async {
+                        match self.clock.now() < begun + TURN {
+                            true => self.attempt(tenant, &receiver, delivery).await,
+                            false => Ok(false),
+                        }
+                    };
+                    attempt.boxed()
+                })
+                .collect();
             let arrived: Vec<_> = stream::iter(attempts).buffer_unordered(at_once).collect().await;
             let arrived = arrived.into_iter().collect::<Result<Vec<_>, Error>>()?;
             if !arrived.contains(&true) {
@@ -284,6 +295,9 @@ impl State {
             return Ok(());
         }
         webhook_endpoint::set_state(tx, endpoint, state as i16, self.clock.now()).await?;
+        if state == WebhookEndpointState::Gone {
+            notice::give_up(tx, endpoint).await?;
+        }
         let id = endpoint.to_string();
         let audit = Audit {
             actor: Actor::Service(crate::NAME),

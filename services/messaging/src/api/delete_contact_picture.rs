@@ -8,7 +8,7 @@ use tonic::Request;
 use crate::{
     error::Error,
     state::{Call, State, Target},
-    store::{contact, head, picture},
+    store::{contact, head, hold, picture},
 };
 
 pub(super) async fn delete_contact_picture(
@@ -18,7 +18,11 @@ pub(super) async fn delete_contact_picture(
     let call = Call::of(&request)?;
     let contact: ContactId = id("contact_id", &request.get_ref().contact_id)?;
     let mut tx = state.tx(call.tenant).await?;
-    head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    if head.restriction != 0 {
+        return Err(Error::Restricted);
+    }
+    hold::refuse_if_contact_held(&mut tx, contact).await?;
     if picture::delete(&mut tx, contact).await? {
         let seq = head::count_up(&mut tx, contact).await?;
         contact::touch(&mut tx, contact, seq, state.clock.now()).await?;

@@ -3,7 +3,7 @@
 
 use lethe_ids::{ContactId, ConversationId, HoldId, TenantId};
 use lethe_proto::erasure::{HoldRequest, HoldResponse, hold_request::What};
-use lethe_service::id;
+use lethe_service::{TenantTx, id};
 use tonic::Request;
 
 use crate::{
@@ -18,8 +18,8 @@ pub(super) async fn hold(state: &State, request: Request<HoldRequest>) -> Result
     let tenant: TenantId = id("tenant_id", &request.tenant_id)?;
     let hold_id: HoldId = id("hold_id", &request.hold_id)?;
     let mut tx = state.tx(tenant).await?;
-    if hold::is_placed(&mut tx, hold_id).await? {
-        return Ok(HoldResponse {});
+    if let Some(answer) = before(&mut tx, hold_id).await? {
+        return answer;
     }
     let (contact, conversation) = match request.what {
         Some(What::ContactId(text)) => (id::<ContactId>("contact_id", &text)?, None),
@@ -45,7 +45,15 @@ pub(super) async fn hold(state: &State, request: Request<HoldRequest>) -> Result
     {
         return Err(Error::Contended);
     }
-    hold::insert(&mut tx, hold_id, contact, conversation, state.clock.now()).await?;
+    if !hold::insert(&mut tx, hold_id, contact, conversation, state.clock.now()).await? {
+        return before(&mut tx, hold_id).await?.ok_or(Error::Contended)?;
+    }
     tx.commit().await?;
     Ok(HoldResponse {})
+}
+
+/// What is answered for a hold whose id is known.
+async fn before(tx: &mut TenantTx, hold: HoldId) -> Result<Option<Result<HoldResponse, Error>>, Error> {
+    let released = hold::is_released(tx, hold).await?;
+    Ok(released.map(|released| if released { Err(Error::HoldReleased) } else { Ok(HoldResponse {}) }))
 }

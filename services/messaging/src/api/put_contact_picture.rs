@@ -11,7 +11,7 @@ use crate::{
     seal,
     state::{Call, State, Target},
     store::{
-        contact, head,
+        contact, head, hold,
         picture::{self, PictureRow},
     },
 };
@@ -52,7 +52,11 @@ async fn put(state: &State, call: &Call, contact: ContactId, picture: &Picture) 
     let new = PictureRow { media_type: picture.media_type.number(), picture: sealed, version };
 
     let mut tx = state.tx(call.tenant).await?;
-    head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    if head.restriction != 0 {
+        return Err(Error::Restricted);
+    }
+    hold::refuse_if_contact_held(&mut tx, contact).await?;
     if contact::version(&mut tx, contact).await? != Some(row.version) {
         return Ok(false);
     }

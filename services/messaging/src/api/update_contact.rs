@@ -14,7 +14,7 @@ use crate::{
     store::{
         ban,
         contact::{self, ContactRow},
-        head, unsigned,
+        head, hold, unsigned,
     },
 };
 
@@ -71,6 +71,7 @@ async fn rectify(
     let mut tx = state.tx(tenant).await?;
     let listed = macs.lock_and_ask(&mut tx).await?;
     let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    hold::refuse_if_contact_held(&mut tx, contact).await?;
     if contact::version(&mut tx, contact).await? != Some(before.version) {
         return Ok(None);
     }

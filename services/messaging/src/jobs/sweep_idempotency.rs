@@ -1,4 +1,5 @@
-//! Forgets the keys of creating requests that are older than they are promised to be remembered.
+//! Forgets the keys of creating requests that are older than they are promised to be remembered, and the ids of holds that
+//! were released long ago.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,8 +9,11 @@ use lethe_service::{Job, Progress};
 use crate::{
     error::Error,
     state::State,
-    store::{due, idempotency},
+    store::{due, hold, idempotency},
 };
+
+/// How long a released hold can not be placed again.
+const RELEASED: Duration = Duration::from_secs(31 * 86_400);
 
 /// The job.
 pub(crate) fn job(state: &Arc<State>, tasks: &Tasks) -> Job {
@@ -33,6 +37,13 @@ pub(crate) async fn sweep(state: &State) -> Result<Progress, Error> {
         if gone > 0 {
             progress = Progress::More;
         }
+    }
+    let before = state.clock.now() - RELEASED;
+    for tenant in due::tenants_with_released_holds(state.db.jobs(), before).await? {
+        let mut tx = state.tx(tenant).await?;
+        hold::forget(&mut tx, before, i64::from(config.sweep_batch)).await?;
+        tx.commit().await?;
+        progress = Progress::More;
     }
     Ok(progress)
 }

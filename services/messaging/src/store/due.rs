@@ -38,6 +38,19 @@ pub(crate) async fn tenants_with_old_keys(
     Ok(tenants.into_iter().map(TenantId::new).collect())
 }
 
+/// Tenants with holds that were released before `before`.
+pub(crate) async fn tenants_with_released_holds(
+    jobs: &PgPool,
+    before: OffsetDateTime,
+) -> sqlx::Result<Vec<TenantId>> {
+    let tenants: Vec<Uuid> =
+        sqlx::query_scalar("select distinct tenant_id from holds where released_at < $1 limit 1000")
+            .bind(before)
+            .fetch_all(jobs)
+            .await?;
+    Ok(tenants.into_iter().map(TenantId::new).collect())
+}
+
 /// Endpoints with something due that nobody has in hand, the longest due first.
 pub(crate) async fn webhook_endpoints(
     jobs: &PgPool,
@@ -93,13 +106,13 @@ pub(crate) async fn webhook_secrets(
     Ok(rows.into_iter().map(ids).collect())
 }
 
-/// Tenants with deliveries that were queued before `before`.
+/// Tenants with deliveries that were queued before `before` and are not kept for a certificate.
 pub(crate) async fn tenants_with_old_deliveries(
     jobs: &PgPool,
     before: OffsetDateTime,
 ) -> sqlx::Result<Vec<TenantId>> {
     let tenants: Vec<Uuid> = sqlx::query_scalar(
-        "select distinct tenant_id from webhook_deliveries where created_at < $1 limit 1000",
+        "select distinct tenant_id from webhook_deliveries where created_at < $1 and not is_kept limit 1000",
     )
     .bind(before)
     .fetch_all(jobs)

@@ -25,8 +25,8 @@ pub struct Eraser {
     statement: &'static str,
 }
 
-/// The requests that made what is in conversations, where their contact lives on: before the messages go, by which they are
-/// found.
+/// The requests that made what is in conversations, where their contact lives on: before the messages and ratings go, by which
+/// they are found.
 static REQUESTS: Eraser = Eraser {
     table: "idempotency",
     columns: &["contact_id"],
@@ -36,7 +36,9 @@ static REQUESTS: Eraser = Eraser {
                     (select i.key_mac from idempotency i
                       where i.tenant_id = $1 and i.contact_id = $4
                         and (i.resource_id = any ($2) or exists (select from messages m where m.tenant_id = $1
-                               and m.message_id = i.resource_id and m.conversation_id = any ($2))) limit $3)
+                               and m.message_id = i.resource_id and m.conversation_id = any ($2))
+                             or exists (select from ratings r where r.tenant_id = $1
+                               and r.rating_id = i.resource_id and r.conversation_id = any ($2))) limit $3)
                   returning key_mac, created_at)
                 insert into gone_keys (tenant_id, key_mac, created_at)
                 select $1, key_mac, created_at from gone on conflict do nothing",

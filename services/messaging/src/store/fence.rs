@@ -22,8 +22,6 @@ pub(crate) struct FenceRow {
     pub(crate) census_digest: Vec<u8>,
     /// Counts when it was fenced.
     pub(crate) tallies: Json<Vec<Counted>>,
-    /// What was deleted and destroyed so far.
-    pub(crate) evidence: Json<Vec<Counted>>,
     /// When the purge was done.
     pub(crate) purged_at: Option<OffsetDateTime>,
     mode: i16,
@@ -89,7 +87,7 @@ pub(crate) struct NewFence<'a> {
 pub(crate) async fn find(tx: &mut TenantTx, scope: ScopeId) -> sqlx::Result<Option<FenceRow>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select erased, fenced_at, census, census_digest, tallies, evidence, purged_at, mode, conversations,
+        "select erased, fenced_at, census, census_digest, tallies, purged_at, mode, conversations,
                 hold_subject, heir, heir_subject, suppressed from fences
           where tenant_id = $1 and scope_id = $2",
     )
@@ -195,34 +193,48 @@ pub(crate) async fn insert(tx: &mut TenantTx, new: &NewFence<'_>) -> sqlx::Resul
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Notes what was deleted so far.
-pub(crate) async fn note(tx: &mut TenantTx, scope: ScopeId, evidence: &[Counted]) -> sqlx::Result<()> {
+/// Adds to what was done so far.
+pub(crate) async fn note(tx: &mut TenantTx, scope: ScopeId, more: &[Counted]) -> sqlx::Result<()> {
     let tenant = tx.tenant();
-    sqlx::query("update fences set evidence = $3 where tenant_id = $1 and scope_id = $2")
-        .bind(tenant.uuid())
-        .bind(scope.uuid())
-        .bind(Json(evidence))
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "update fences set evidence = add_evidence_v1(evidence, $3) where tenant_id = $1 and scope_id = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(scope.uuid())
+    .bind(Json(more))
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
-/// Notes that the secrets are destroyed, and until when an old copy of the keystore may still open them. The first
+/// What was done so far. Whoever else wants to add to it waits for this transaction.
+pub(crate) async fn evidence(tx: &mut TenantTx, scope: ScopeId) -> sqlx::Result<Vec<Counted>> {
+    let tenant = tx.tenant();
+    let evidence: Json<Vec<Counted>> =
+        sqlx::query_scalar("select evidence from fences where tenant_id = $1 and scope_id = $2 for update")
+            .bind(tenant.uuid())
+            .bind(scope.uuid())
+            .fetch_one(&mut **tx)
+            .await?;
+    Ok(evidence.0)
+}
+
+/// Adds to what was done that the secrets are destroyed, and notes until when an old copy of the keystore may still open them. The first
 /// destruction counts.
 pub(crate) async fn note_destroyed(
     tx: &mut TenantTx,
     scope: ScopeId,
-    evidence: &[Counted],
+    more: &[Counted],
     shredded_by: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let tenant = tx.tenant();
     sqlx::query(
-        "update fences set evidence = $3, shredded_by = coalesce(shredded_by, $4)
+        "update fences set evidence = add_evidence_v1(evidence, $3), shredded_by = coalesce(shredded_by, $4)
           where tenant_id = $1 and scope_id = $2",
     )
     .bind(tenant.uuid())
     .bind(scope.uuid())
-    .bind(Json(evidence))
+    .bind(Json(more))
     .bind(shredded_by)
     .execute(&mut **tx)
     .await?;
@@ -314,7 +326,9 @@ pub(crate) async fn rows_of(tx: &mut TenantTx, whose: Whose<'_>) -> sqlx::Result
          select 'idempotency', i.key_mac from idempotency i
           where i.tenant_id = $1 and i.contact_id = $5
             and (i.resource_id = any ($3) or exists (select from messages m where m.tenant_id = $1
-                   and m.message_id = i.resource_id and m.conversation_id::uuid = any ($3)))
+                   and m.message_id = i.resource_id and m.conversation_id::uuid = any ($3))
+                 or exists (select from ratings r where r.tenant_id = $1
+                   and r.rating_id = i.resource_id and r.conversation_id::uuid = any ($3)))
          order by 1, 2",
     )
     .bind(tenant.uuid())

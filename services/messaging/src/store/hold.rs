@@ -30,6 +30,14 @@ pub(crate) async fn refuse_if_held(
     if held { Err(Error::Held) } else { Ok(()) }
 }
 
+/// Refuses to change what is held of the contact itself. The caller holds the lock of the head.
+///
+/// # Errors
+/// [`Error::Held`].
+pub(crate) async fn refuse_if_contact_held(tx: &mut TenantTx, contact: ContactId) -> Result<(), Error> {
+    if is_contact_held(tx, contact).await? { Err(Error::Held) } else { Ok(()) }
+}
+
 /// Whether all of the contact is held.
 pub(crate) async fn is_contact_held(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<bool> {
     let tenant = tx.tenant();
@@ -91,16 +99,16 @@ pub(crate) async fn contact_of(
     Ok(contact.map(ContactId::new))
 }
 
-/// Places a hold. Twice is as once. The caller holds the lock of the head.
+/// Places a hold; `false` when its id is known. The caller holds the lock of the head.
 pub(crate) async fn insert(
     tx: &mut TenantTx,
     hold: HoldId,
     contact: ContactId,
     conversation: Option<ConversationId>,
     at: OffsetDateTime,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<bool> {
     let tenant = tx.tenant();
-    sqlx::query(
+    let inserted = sqlx::query(
         "insert into holds (tenant_id, hold_id, held_contact, held_conversation, placed_at)
          values ($1, $2, $3, $4, $5) on conflict do nothing",
     )
@@ -111,29 +119,49 @@ pub(crate) async fn insert(
     .bind(at)
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(inserted.rows_affected() == 1)
 }
 
-/// Whether the hold is placed.
-pub(crate) async fn is_placed(tx: &mut TenantTx, hold: HoldId) -> sqlx::Result<bool> {
+/// Whether the hold of that id was released; `None` when there is none.
+pub(crate) async fn is_released(tx: &mut TenantTx, hold: HoldId) -> sqlx::Result<Option<bool>> {
     let tenant = tx.tenant();
-    sqlx::query_scalar("select exists (select from holds where tenant_id = $1 and hold_id = $2)")
+    sqlx::query_scalar("select released_at is not null from holds where tenant_id = $1 and hold_id = $2")
         .bind(tenant.uuid())
         .bind(hold.uuid())
-        .fetch_one(&mut **tx)
+        .fetch_optional(&mut **tx)
         .await
 }
 
-/// Releases a hold. Answers whether what it held is in a scope that is being erased and waits for nothing else now.
-pub(crate) async fn remove(tx: &mut TenantTx, hold: HoldId) -> sqlx::Result<bool> {
+/// Releases a hold, also one that is not placed yet and then never is. Answers whether what it held is in a scope that is
+/// being erased and waits for nothing else now; the same when it is asked again. Nothing says any more what it held.
+pub(crate) async fn release(tx: &mut TenantTx, hold: HoldId, at: OffsetDateTime) -> sqlx::Result<bool> {
     let tenant = tx.tenant();
-    let waited: Option<bool> = sqlx::query_scalar(
-        "delete from holds h where h.tenant_id = $1 and h.hold_id = $2
-         returning exists (select from fences f where f.tenant_id = h.tenant_id and h.held_conversation = any (f.held))",
+    sqlx::query_scalar(
+        "insert into holds as h (tenant_id, hold_id, placed_at, released_at) values ($1, $2, $3, $3)
+         on conflict (tenant_id, hold_id) do update
+            set released_at = coalesce(h.released_at, $3), held_contact = null, held_conversation = null,
+                being_erased = h.being_erased or exists (
+                  select from fences f where f.tenant_id = h.tenant_id and h.held_conversation = any (f.held))
+         returning being_erased",
     )
     .bind(tenant.uuid())
     .bind(hold.uuid())
-    .fetch_optional(&mut **tx)
+    .bind(at)
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// Forgets at most `most` that were released before `before`. Answers how many.
+pub(crate) async fn forget(tx: &mut TenantTx, before: OffsetDateTime, most: i64) -> sqlx::Result<u64> {
+    let tenant = tx.tenant();
+    let gone = sqlx::query(
+        "delete from holds where tenant_id = $1 and hold_id in
+           (select hold_id from holds where tenant_id = $1 and released_at < $2 limit $3)",
+    )
+    .bind(tenant.uuid())
+    .bind(before)
+    .bind(most)
+    .execute(&mut **tx)
     .await?;
-    Ok(waited.unwrap_or(false))
+    Ok(gone.rows_affected())
 }

@@ -2,22 +2,22 @@
 //! laid down with the fence, held back until the purge is done, and then sent like any delivery. Once its contact is fenced,
 //! a notice is all that says who was told.
 
-use lethe_ids::{ContactId, EventId, ScopeId, WebhookDeliveryId, WebhookEndpointId};
+use lethe_ids::{ContactId, ErasureId, EventId, ScopeId, WebhookDeliveryId, WebhookEndpointId};
 use lethe_service::TenantTx;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// What a receiver that is not registered any more is told: nothing can be.
-const ENDPOINT_DELETED: &str = "ENDPOINT_DELETED";
+/// Why nothing can be told to a receiver: it is not registered any more, or has said that it is not there (410).
+const UNREACHABLE: [&str; 2] = ["ENDPOINT_DELETED", "ENDPOINT_GONE"];
 
-/// To which endpoints events about the contact were sent, and whether they are still there.
-pub(crate) async fn recipients(
-    tx: &mut TenantTx,
-    contact: ContactId,
-) -> sqlx::Result<Vec<(WebhookEndpointId, bool)>> {
+/// A receiver of events about the contact, and why it can not be told, if it can't.
+pub(crate) type Recipient = (WebhookEndpointId, Option<&'static str>);
+
+/// To which endpoints events about the contact were sent.
+pub(crate) async fn recipients(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<Vec<Recipient>> {
     let tenant = tx.tenant();
-    let rows: Vec<(Uuid, bool)> = sqlx::query_as(
-        "select r.endpoint_id, e.endpoint_id is not null from recipients r
+    let rows: Vec<(Uuid, bool, bool)> = sqlx::query_as(
+        "select r.endpoint_id, e.endpoint_id is null, coalesce(e.state = 4, false) from recipients r
            left join webhook_endpoints e on e.tenant_id = r.tenant_id and e.endpoint_id = r.endpoint_id and e.state <> 6
           where r.tenant_id = $1 and r.contact_id = $2 order by 1",
     )
@@ -25,22 +25,31 @@ pub(crate) async fn recipients(
     .bind(contact.uuid())
     .fetch_all(&mut **tx)
     .await?;
-    Ok(rows.into_iter().map(|(endpoint, is_there)| (WebhookEndpointId::new(endpoint), is_there)).collect())
+    let why = |is_deleted, is_gone| match (is_deleted, is_gone) {
+        (true, _) => Some(UNREACHABLE[0]),
+        (_, true) => Some(UNREACHABLE[1]),
+        _ => None,
+    };
+    Ok(rows
+        .into_iter()
+        .map(|(endpoint, is_deleted, is_gone)| (WebhookEndpointId::new(endpoint), why(is_deleted, is_gone)))
+        .collect())
 }
 
-/// Lays a notice down, held back; one to an endpoint that is not there has failed already.
+/// Lays a notice down, held back; one to an endpoint that can not be told has failed already. It is kept until the erasure is
+/// done.
 pub(crate) async fn insert(
     tx: &mut TenantTx,
     (delivery, event): (WebhookDeliveryId, EventId),
-    (endpoint, is_there): (WebhookEndpointId, bool),
+    (endpoint, unreachable): Recipient,
     scope: ScopeId,
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let tenant = tx.tenant();
     sqlx::query(
         "insert into webhook_deliveries (tenant_id, delivery_id, endpoint_id, event_id, event_type, happened_at, scope_id,
-                                         conversation_id, state, last_failure, created_at)
-         values ($1, $2, $3, $4, 5, $6, $5, $9, $7, $8, $6)",
+                                         conversation_id, state, last_failure, created_at, is_kept)
+         values ($1, $2, $3, $4, 5, $6, $5, $9, $7, $8, $6, true)",
     )
     .bind(tenant.uuid())
     .bind(delivery.uuid())
@@ -48,8 +57,8 @@ pub(crate) async fn insert(
     .bind(event.uuid())
     .bind(scope.uuid())
     .bind(at)
-    .bind(if is_there { 1_i16 } else { 3 })
-    .bind((!is_there).then_some(ENDPOINT_DELETED))
+    .bind(if unreachable.is_none() { 1_i16 } else { 3 })
+    .bind(unreachable)
     .bind(Uuid::nil())
     .execute(&mut **tx)
     .await?;
@@ -70,6 +79,35 @@ pub(crate) async fn release(tx: &mut TenantTx, scope: ScopeId, at: OffsetDateTim
     .bind(tenant.uuid())
     .bind(scope.uuid())
     .bind(at)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// An endpoint has said that it is not there any more: its notices are tried no further.
+pub(crate) async fn give_up(tx: &mut TenantTx, endpoint: WebhookEndpointId) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "update webhook_deliveries set state = 3, last_failure = $3, next_attempt_at = null
+          where tenant_id = $1 and endpoint_id = $2 and scope_id is not null and state = 1",
+    )
+    .bind(tenant.uuid())
+    .bind(endpoint.uuid())
+    .bind(UNREACHABLE[1])
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The last certificate of an erasure is signed: its notices are listed as long as any delivery, and then go.
+pub(crate) async fn let_go(tx: &mut TenantTx, erasure: ErasureId) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "update webhook_deliveries set is_kept = false where tenant_id = $1 and scope_id in
+           (select scope_id from fences where tenant_id = $1 and erasure_id = $2)",
+    )
+    .bind(tenant.uuid())
+    .bind(erasure.uuid())
     .execute(&mut **tx)
     .await?;
     Ok(())

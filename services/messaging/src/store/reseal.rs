@@ -16,9 +16,13 @@ pub struct Resealed {
     pub(crate) purpose: Purpose,
     /// At most `$4` (id, sealed) of the conversation `$2` after the id `$3`, in the tenant `$1`.
     read: &'static str,
-    /// Writes the values `$3` of the rows `$2` in the tenant `$1`.
+    /// In the tenant `$1`, of the rows `$2`, turns the values `$3` into `$4`, and leaves what is another one meanwhile as it
+    /// is. Answers of each whether it has none now.
     write: &'static str,
-    /// The rows carry their contact's sequence: `$4`, where they are another contact's.
+    /// How many in the tenant `$1`, of the conversations `$2`, are sealed under one of the subjects `$3`, by their headers
+    /// (`lethe_keyring::header`).
+    left: &'static str,
+    /// The rows carry their contact's sequence: `$5`, where they are another contact's.
     is_ordered: bool,
 }
 
@@ -31,9 +35,12 @@ pub const RESEALED: &[Resealed] = &[
         read: "select message_id, text from messages
             where tenant_id = $1 and conversation_id = $2 and message_id > $3 and text is not null
             order by message_id limit $4",
-        write: "update messages m set text = new.text, seq = coalesce($4, m.seq)
-              from unnest($2::uuid[], $3::bytea[]) as new (message_id, text)
-             where m.tenant_id = $1 and m.message_id = new.message_id",
+        write: "update messages m set text = anew.text, seq = coalesce($5, m.seq)
+              from unnest($2::uuid[], $3::bytea[], $4::bytea[]) as anew (message_id, old, text)
+             where m.tenant_id = $1 and m.message_id = anew.message_id and m.text = anew.old
+            returning m.text is null",
+        left: "select count(*) from messages
+            where tenant_id = $1 and conversation_id = any ($2) and substring(text from 12 for 16) = any ($3)",
         is_ordered: true,
     },
     Resealed {
@@ -43,9 +50,12 @@ pub const RESEALED: &[Resealed] = &[
         read: "select rating_id, comment from ratings
             where tenant_id = $1 and conversation_id = $2 and rating_id > $3 and comment is not null
             order by rating_id limit $4",
-        write: "update ratings r set comment = new.comment
-              from unnest($2::uuid[], $3::bytea[]) as new (rating_id, comment)
-             where r.tenant_id = $1 and r.rating_id = new.rating_id",
+        write: "update ratings r set comment = anew.comment
+              from unnest($2::uuid[], $3::bytea[], $4::bytea[]) as anew (rating_id, old, comment)
+             where r.tenant_id = $1 and r.rating_id = anew.rating_id and r.comment = anew.old
+            returning r.comment is null",
+        left: "select count(*) from ratings
+            where tenant_id = $1 and conversation_id = any ($2) and substring(comment from 12 for 16) = any ($3)",
         is_ordered: false,
     },
 ];
@@ -68,21 +78,29 @@ pub(crate) async fn read(
         .await
 }
 
-/// Writes what is sealed anew.
+/// A page as it is to be: ids, the values that were read, and those that follow them; none follows what does not open.
+#[derive(Debug, Default)]
+pub(crate) struct Anew {
+    pub(crate) ids: Vec<Uuid>,
+    pub(crate) old: Vec<Vec<u8>>,
+    pub(crate) new: Vec<Option<Vec<u8>>>,
+}
+
+/// Writes it. Answers how many values were erased, because they did not open.
 pub(crate) async fn write(
     tx: &mut TenantTx,
     table: &Resealed,
-    rows: &[Uuid],
-    sealed: &[Vec<u8>],
+    anew: &Anew,
     seq: Option<i64>,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<u64> {
     let tenant = tx.tenant();
-    let mut query = sqlx::query(table.write).bind(tenant.uuid()).bind(rows).bind(sealed);
+    let mut query =
+        sqlx::query_scalar(table.write).bind(tenant.uuid()).bind(&anew.ids).bind(&anew.old).bind(&anew.new);
     if table.is_ordered {
         query = query.bind(seq);
     }
-    query.execute(&mut **tx).await?;
-    Ok(())
+    let is_erased: Vec<bool> = query.fetch_all(&mut **tx).await?;
+    Ok(is_erased.into_iter().filter(|is_erased| *is_erased).count() as u64)
 }
 
 /// The units of a conversation, each with the one that follows it, if that is made.
@@ -166,7 +184,7 @@ pub(crate) async fn hand_over(
     Ok(())
 }
 
-/// How many messages of these conversations are still sealed under one of the subjects' secrets.
+/// How many values in these conversations are still sealed under one of the subjects' secrets.
 pub(crate) async fn left_under(
     tx: &mut TenantTx,
     conversations: &[ConversationId],
@@ -175,16 +193,16 @@ pub(crate) async fn left_under(
     let tenant = tx.tenant();
     let conversations: Vec<Uuid> = conversations.iter().map(|id| id.uuid()).collect();
     let subjects: Vec<Vec<u8>> = subjects.iter().map(|id| id.uuid().as_bytes().to_vec()).collect();
-    // The header's subject: see `lethe_keyring::header`.
-    sqlx::query_scalar(
-        "select count(*) from messages
-          where tenant_id = $1 and conversation_id = any ($2) and substring(text from 12 for 16) = any ($3)",
-    )
-    .bind(tenant.uuid())
-    .bind(conversations)
-    .bind(subjects)
-    .fetch_one(&mut **tx)
-    .await
+    let mut left = 0;
+    for table in RESEALED {
+        left += sqlx::query_scalar::<_, i64>(table.left)
+            .bind(tenant.uuid())
+            .bind(&conversations)
+            .bind(&subjects)
+            .fetch_one(&mut **tx)
+            .await?;
+    }
+    Ok(left)
 }
 
 /// Copies the head of a contact for its heir: opted out, so that nobody writes to an erased person, with the sequence going

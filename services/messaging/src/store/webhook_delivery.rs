@@ -426,12 +426,13 @@ pub(crate) async fn delete(tx: &mut TenantTx, delivery: WebhookDeliveryId) -> sq
     Ok(())
 }
 
-/// Deletes at most `most` that were queued before `before`. Answers how many.
+/// Deletes at most `most` that were queued before `before`; not notices of an erasure that is not done. Answers how many.
 pub(crate) async fn forget(tx: &mut TenantTx, before: OffsetDateTime, most: i64) -> sqlx::Result<u64> {
     let tenant = tx.tenant();
     let gone = sqlx::query(
         "delete from webhook_deliveries where tenant_id = $1 and delivery_id in
-           (select delivery_id from webhook_deliveries where tenant_id = $1 and created_at < $2 limit $3)",
+           (select delivery_id from webhook_deliveries
+             where tenant_id = $1 and created_at < $2 and not is_kept limit $3)",
     )
     .bind(tenant.uuid())
     .bind(before)

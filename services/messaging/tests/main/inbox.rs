@@ -6,10 +6,10 @@ use lethe_proto::{
     messaging::{
         BanContactRequest, Conversation, ConversationStatus, DeliveryState, EditMessageRequest,
         GetConversationRequest, GetMessageRequest, GetSatisfactionRequest, HydrateMessagesRequest,
-        ListConversationsRequest, ListRatingsRequest, MarkReadRequest, MarkSpamRequest, Message, Profile,
-        RateConversationRequest, RecordDeliveryRequest, RecordReadReceiptRequest, RestrictContactRequest,
-        UnbanContactRequest, UnmarkSpamRequest, UpdateContactRequest, UpdateConversationRequest,
-        UpdateSpamSettingsRequest,
+        ListConversationsRequest, ListRatingsRequest, MarkReadRequest, MarkSpamRequest, Message,
+        OptInContactRequest, Profile, RateConversationRequest, RecordDeliveryRequest,
+        RecordReadReceiptRequest, RestrictContactRequest, UnbanContactRequest, UnmarkSpamRequest,
+        UpdateContactRequest, UpdateConversationRequest, UpdateSpamSettingsRequest,
     },
     request::Idempotency,
 };
@@ -154,6 +154,15 @@ async fn a_ban_refuses_goes_by_address_and_holds_among_others() {
     let banned = stage.contacts().ban_contact(ban.clone()).await.unwrap().into_inner();
     assert!(banned.banned);
     assert_eq!(stage.contacts().ban_contact(ban).await.unwrap().into_inner(), banned);
+
+    // Nobody is kept from opting out; what comes once more, or for the first time, opts a banned one in no more.
+    for (said, opted_out) in [("START", false), ("STOP", true), ("START", true)] {
+        let refused = stage.try_receive(&hers, said, Some("k")).await.unwrap_err();
+        assert_eq!(reason(&refused), "CONTACT_BANNED");
+        assert_eq!(stage.get(&ada.contact_id).await.opted_out, opted_out, "{said}");
+    }
+    let opt_in = OptInContactRequest { contact_id: ada.contact_id.clone() };
+    stage.contacts().opt_in_contact(opt_in).await.unwrap();
 
     // All at once, in one batch or several: the banned are refused, the others are not, and a member may still write.
     let receive = async |conversation: &Conversation| {

@@ -22,7 +22,7 @@ use crate::stage::{Stage, field, page, reason, uuid_of};
 /// Long enough for a machine with much else to do.
 const LIMIT: Duration = Duration::from_secs(30);
 
-async fn stage(change: impl FnOnce(&mut WebhooksConfig)) -> Stage {
+pub(crate) async fn stage(change: impl FnOnce(&mut WebhooksConfig)) -> Stage {
     Stage::with(|config: &mut Config| {
         config.webhooks.allow_http = true;
         config.webhooks.ports = Vec::new();
@@ -53,16 +53,16 @@ async fn try_create(
     Ok((made.endpoint.unwrap(), made.secret))
 }
 
-async fn create(stage: &Stage, url: &str) -> WebhookEndpoint {
+pub(crate) async fn create(stage: &Stage, url: &str) -> WebhookEndpoint {
     try_create(stage, url, None).await.unwrap().0
 }
 
-async fn get(stage: &Stage, endpoint: &WebhookEndpoint) -> Result<WebhookEndpoint, Status> {
+pub(crate) async fn get(stage: &Stage, endpoint: &WebhookEndpoint) -> Result<WebhookEndpoint, Status> {
     let request = GetWebhookEndpointRequest { endpoint_id: endpoint.endpoint_id.clone() };
     Ok(hooks(stage).get_webhook_endpoint(request).await?.into_inner())
 }
 
-async fn deliveries(stage: &Stage, state: WebhookDeliveryState) -> Vec<WebhookDelivery> {
+pub(crate) async fn deliveries(stage: &Stage, state: WebhookDeliveryState) -> Vec<WebhookDelivery> {
     let request = ListWebhookDeliveriesRequest {
         page: page(200, bytes::Bytes::new()),
         state: state.into(),
@@ -71,13 +71,13 @@ async fn deliveries(stage: &Stage, state: WebhookDeliveryState) -> Vec<WebhookDe
     hooks(stage).list_webhook_deliveries(request).await.unwrap().into_inner().deliveries
 }
 
-async fn test(stage: &Stage, endpoint: &WebhookEndpoint) -> WebhookDelivery {
+pub(crate) async fn test(stage: &Stage, endpoint: &WebhookEndpoint) -> WebhookDelivery {
     let request = TestWebhookEndpointRequest { endpoint_id: endpoint.endpoint_id.clone(), idempotency: None };
     hooks(stage).test_webhook_endpoint(request).await.unwrap().into_inner()
 }
 
 /// Waits until it is so. Nothing here waits for a time to pass: the clock of the service is the test's.
-async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(LIMIT, async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -87,7 +87,11 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 }
 
 /// Lets time pass until it is so: an endpoint at which nothing arrives rests for some seconds after each turn.
-async fn passes_until(stage: &mut Stage, what: &str, mut condition: impl AsyncFnMut(&Stage) -> bool) {
+pub(crate) async fn passes_until(
+    stage: &mut Stage,
+    what: &str,
+    mut condition: impl AsyncFnMut(&Stage) -> bool,
+) {
     for _ in 0..300 {
         if condition(stage).await {
             return;
@@ -98,7 +102,7 @@ async fn passes_until(stage: &mut Stage, what: &str, mut condition: impl AsyncFn
     panic!("not true that {what}");
 }
 
-async fn count(stage: &Stage, table: &'static str) -> i64 {
+pub(crate) async fn count(stage: &Stage, table: &'static str) -> i64 {
     let statement = match table {
         "webhook_endpoints" => "select count(*) from webhook_endpoints",
         "webhook_secrets" => "select count(*) from webhook_secrets",
@@ -344,6 +348,7 @@ async fn whoever_heard_of_an_erased_person_is_told_after_the_purge_and_until_it_
     for _ in 0..2 {
         stage.purge(&scope).await;
     }
+    stage.advance(Duration::from_secs(31));
     let notices = || {
         receiver.received().into_iter().filter(|one| one.body.contains("contact.erased")).collect::<Vec<_>>()
     };

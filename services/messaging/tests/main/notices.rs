@@ -1,0 +1,128 @@
+//! Notices of erasure (GDPR Art. 19): what becomes of them when a receiver, a turn or a certificate takes long.
+
+use std::time::Duration;
+
+use lethe_outbox::{Event, Outbox, kind};
+use lethe_proto::{
+    erasure::{Attestation, Scope},
+    event::ErasureAdvanced,
+    messaging::{WebhookDeliveryState, WebhookEndpointState},
+};
+use lethe_service::Database;
+use lethe_testkit::Receiver;
+
+use crate::{
+    stage::Stage,
+    webhooks::{count, create, deliveries, get, passes_until, stage, test, until},
+};
+
+/// Who was told, as the certificate will have it.
+async fn told(stage: &Stage, scope: &Scope) -> Vec<(String, u64)> {
+    let findings = stage.verify(scope).await;
+    let told = findings.into_iter().filter(|finding| finding.attestation() == Attestation::Told);
+    told.map(|finding| (finding.code, finding.looked_for)).collect()
+}
+
+fn answered(code: &str) -> Vec<(String, u64)> {
+    vec![(code.to_owned(), 1)]
+}
+
+#[tokio::test]
+async fn who_was_told_is_known_until_the_last_certificate_is_signed() {
+    let mut stage = stage(|_| {}).await;
+    let receiver = Receiver::start(|_, _| 200).await;
+    create(&stage, &receiver.url("/")).await;
+    let ada = stage.contact("Ada").await;
+    until("it has heard of her", async || receiver.received().len() == 1).await;
+    let scope = stage.scope(&ada);
+    stage.fence(&scope).await;
+    stage.purge(&scope).await;
+    assert_eq!(receiver.received().len(), 1, "an event that met no fence may still be under way");
+    stage.advance(Duration::from_secs(31));
+    until("it has answered", async || told(&stage, &scope).await == answered("RECIPIENTS_ANSWERED")).await;
+    // A legal hold puts off the last certificate by months; other deliveries are swept away.
+    let bob = create(&stage, &receiver.url("/other")).await;
+    test(&stage, &bob).await;
+    until("there is another", async || count(&stage, "webhook_deliveries").await == 2).await;
+    stage.advance(Duration::from_secs(40 * 86_400));
+    until("the other is swept away", async || count(&stage, "webhook_deliveries").await == 1).await;
+    assert_eq!(told(&stage, &scope).await, answered("RECIPIENTS_ANSWERED"));
+
+    let db = Database::connect("messaging", &stage.database).await.unwrap();
+    let outbox =
+        Outbox::new(kind::MESSAGING_AUDIT_RECORDED, stage.world.clock.clone(), stage.world.entropy.clone());
+    let payload = ErasureAdvanced {
+        erasure_id: scope.erasure_id.clone(),
+        state: "re_verified".to_owned(),
+        version: None,
+    };
+    let aggregate = crate::stage::uuid_of(&scope.erasure_id);
+    let mut tx = db.tenant(stage.tenant).await.unwrap();
+    let event = Event { kind: kind::ERASURE_ADVANCED, aggregate, seq: 9, payload };
+    outbox.put(&mut tx, &event).await.unwrap();
+    tx.commit().await.unwrap();
+    until("the notice is swept away too", async || count(&stage, "webhook_deliveries").await == 0).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_said_it_is_gone_is_promised_no_notice() {
+    let mut stage = stage(|_| {}).await;
+    let receiver = Receiver::start(|_, before| if before < 2 { 200 } else { 410 }).await;
+    let endpoint = create(&stage, &receiver.url("/")).await;
+    let (ada, bob) = (stage.contact("Ada").await, stage.contact("Bob").await);
+    until("it has heard of both", async || receiver.received().len() == 2).await;
+    let (before, after) = (stage.scope(&ada), stage.scope(&bob));
+    stage.fence(&before).await;
+    test(&stage, &endpoint).await;
+    until("it is switched off", async || {
+        get(&stage, &endpoint).await.unwrap().state == WebhookEndpointState::Gone as i32
+    })
+    .await;
+    stage.fence(&after).await;
+    for scope in [&before, &after] {
+        stage.purge(scope).await;
+        assert_eq!(told(&stage, scope).await, answered("RECIPIENTS_NOT_REACHED"));
+    }
+    let failed = deliveries(&stage, WebhookDeliveryState::Failed).await;
+    assert_eq!(failed.iter().filter(|one| one.last_failure == "ENDPOINT_GONE").count(), 2, "{failed:?}");
+
+    // And one that is still pending when the schedule is over is told nothing any more.
+    let silent = Receiver::start(|_, _| 200).await;
+    create(&stage, &silent.url("/")).await;
+    let eve = stage.contact("Eve").await;
+    until("it has heard of her", async || silent.received().len() == 1).await;
+    let scope = stage.scope(&eve);
+    stage.fence(&scope).await;
+    stage.purge(&scope).await;
+    assert_eq!(told(&stage, &scope).await, answered("RECIPIENTS_BEING_TOLD"));
+    let mut db = stage.superuser().await;
+    sqlx::query("update webhook_endpoints set leased_until = 'infinity'").execute(&mut db).await.unwrap();
+    stage.advance(Duration::from_secs(5 * 86_400));
+    assert_eq!(told(&stage, &scope).await, answered("RECIPIENTS_NOT_REACHED"));
+}
+
+#[tokio::test]
+async fn a_turn_begins_no_attempt_after_its_end() {
+    let mut stage = stage(|config| config.concurrency = 1).await;
+    let clock = stage.world.clock.clone();
+    let receiver = Receiver::start(move |_, before| {
+        if before == 1 {
+            clock.advance(Duration::from_secs(25));
+        }
+        200
+    })
+    .await;
+    let endpoint = create(&stage, &receiver.url("/")).await;
+    // All are due at once, when nobody has the endpoint in hand.
+    let mut db = stage.superuser().await;
+    let lease = "update webhook_endpoints set leased_until = $1::timestamptz";
+    sqlx::query(lease).bind("infinity").execute(&mut db).await.unwrap();
+    for _ in 0..4 {
+        test(&stage, &endpoint).await;
+    }
+    sqlx::query(lease).bind(None::<&str>).execute(&mut db).await.unwrap();
+    passes_until(&mut stage, "all were sent", async |_| receiver.received().len() == 4).await;
+    let turns: i64 =
+        sqlx::query_scalar("select lease from webhook_endpoints").fetch_one(&mut db).await.unwrap();
+    assert!(turns >= 2, "the second one took the turn's time, the others wait for the next: {turns}");
+}
