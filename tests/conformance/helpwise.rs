@@ -2,6 +2,11 @@
 
 use super::claims;
 
+#[tokio::test(flavor = "multi_thread")]
+async fn id_15_an_operator_reaches_data_only_by_a_timed_grant_in_the_tenants_sight() {
+    claims::id_15_an_operator_reaches_data_only_by_a_timed_grant_in_the_tenants_sight().await;
+}
+
 #[tokio::test]
 async fn ms_12_stop_opts_out_on_any_channel_and_start_opts_in() {
     claims::ms_12_stop_opts_out_on_any_channel_and_start_opts_in().await;

@@ -126,6 +126,11 @@ impl Platform {
         self.entropy.uuid4().simple().to_string()[..12].to_owned()
     }
 
+    /// Its configuration file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("lethe.toml")
+    }
+
     /// The key that a service of this platform signs with.
     ///
     /// # Panics
@@ -143,7 +148,7 @@ impl Platform {
     pub async fn tenant(&self) -> Tenant {
         let slug = format!("t-{}", self.nonce());
         let email = format!("owner@{slug}.example");
-        let made = lethe::dev::create_tenant(&self.folder.join("lethe.toml"), &slug, &email).await;
+        let made = lethe::dev::create_tenant(&self.file(), &slug, &email).await;
         let (id, one_time_password) = made.expect("a tenant can be made");
         let owner = Api::log_in_first(&self.run.url, &slug, &email, &one_time_password).await;
         Tenant { slug, id, owner }

@@ -270,6 +270,8 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
     let hold = json!({"conversation_id": talk.conversation, "reason": "litigation", "case_reference": "2-O-17/26",
                       "ends_at": "2199-01-01T00:00:00Z"});
     let hold = one.owner.create("/v1/holds", "h-1", hold).await.ok();
+    let leave = json!({"operator": "j.doe", "reason": "support", "ticket": "T-1", "hours": 1});
+    let access = one.owner.create("/v1/operator-access", "o-1", leave).await.ok();
     let ids = BTreeMap::from([
         ("api_key_id", key["api_key"]["api_key_id"].as_str().expect("an id").to_owned()),
         ("contact_id", talk.contact.clone()),
@@ -281,6 +283,7 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
         ("session_id", sessions["sessions"][0]["session_id"].as_str().expect("an id").to_owned()),
         ("role", "agent".to_owned()),
         ("label_id", label["label_id"].as_str().expect("an id").to_owned()),
+        ("operator_access_id", access["operator_access_id"].as_str().expect("an id").to_owned()),
         ("team_id", team["team_id"].as_str().expect("an id").to_owned()),
         ("endpoint_id", endpoint),
         ("delivery_id", delivery),

@@ -159,6 +159,7 @@ async fn every_rpc_with_a_route_bears_its_input_twice() {
     members(&mut twice).await;
     teams(&mut twice).await;
     holds(&mut twice, &contact).await;
+    operators(&mut twice).await;
     erasures(&mut twice, &contact).await;
     sessions(&mut twice).await;
     assert!(twice.wrong.is_empty(), "{}", twice.wrong.join("\n"));
@@ -332,6 +333,23 @@ async fn holds(twice: &mut Twice<'_>, contact: &str) {
     let path = format!("/v1/holds/{}/release", placed["hold_id"].as_str().expect("an id"));
     twice.call(("ReleaseHold", Method::POST, &path, &[], None)).await;
     twice.call(("ListHolds", Method::GET, "/v1/holds", &[], None)).await;
+}
+
+async fn operators(twice: &mut Twice<'_>) {
+    let leave = json!({"operator": "j.doe", "reason": "support", "ticket": "T-1", "hours": 1});
+    let granted =
+        twice.call(("GrantOperatorAccess", Method::POST, "/v1/operator-access", &KEY, Some(leave))).await;
+    let path = format!("/v1/operator-access/{}", text(&granted, "operator_access_id"));
+    twice.call(("RevokeOperatorAccess", Method::POST, &format!("{path}/revoke"), &[], None)).await;
+    let file = twice.platform.file();
+    for (rpc, end, body) in
+        [("ApproveOperatorAccess", "approve", Some(json!({}))), ("DenyOperatorAccess", "deny", None)]
+    {
+        let asked = lethe_tests::request_operator_access(&file, &twice.tenant.slug).await;
+        let path = format!("/v1/operator-access/{asked}/{end}");
+        twice.call((rpc, Method::POST, &path, &[], body)).await;
+    }
+    twice.call(("ListOperatorAccess", Method::GET, "/v1/operator-access", &[], None)).await;
 }
 
 async fn erasures(twice: &mut Twice<'_>, contact: &str) {

@@ -119,6 +119,7 @@ where
                 question.session_id = session.to_string();
             }
             Who::ApiKey { key, .. } => question.api_key_id = key.to_string(),
+            Who::Operator { access, .. } => question.operator_access_id = access.to_string(),
         }
         let request = with_token(&self.access, question);
         let mut client = self.client.clone();
@@ -138,6 +139,7 @@ fn decode(revocation: &lethe_proto::identity::Revocation) -> Option<Revocation> 
         What::SessionId(id) => Revoked::Session(id.parse().ok()?),
         What::MemberId(id) => Revoked::Member(id.parse().ok()?),
         What::ApiKeyId(id) => Revoked::ApiKey(id.parse().ok()?),
+        What::OperatorAccessId(id) => Revoked::OperatorAccess(id.parse().ok()?),
         What::Tenant(_) => Revoked::Tenant,
     };
     Some(Revocation {

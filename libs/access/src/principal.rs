@@ -1,10 +1,10 @@
-//! The authority of one person, or of one program, in one tenant.
+//! The authority of one person, of one program, or of one operator of the platform, in one tenant.
 
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use lethe_ids::{ApiKeyId, MemberId, SessionId, TenantId};
+use lethe_ids::{ApiKeyId, MemberId, OperatorAccessId, SessionId, TenantId};
 use lethe_proto::access::{self as proto, Permission, Role};
 use tonic::metadata::{Binary, MetadataMap, MetadataValue};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ pub struct Principal {
     pub expires_at_ms: i64,
 }
 
-/// A member or a program of the tenant's, with what each may do.
+/// A member or a program of the tenant's, or an operator whom it let in, with what each may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
     /// A person.
@@ -43,6 +43,13 @@ pub enum Who {
         /// What the key was made for.
         scopes: Arc<[Permission]>,
     },
+    /// Somebody of the platform's, by a grant of the tenant's.
+    Operator {
+        /// The grant.
+        access: OperatorAccessId,
+        /// What it was granted for.
+        scopes: Arc<[Permission]>,
+    },
 }
 
 /// Who acts, without the right: what rows and audit events keep.
@@ -52,22 +59,25 @@ pub enum Actor {
     Member(MemberId),
     /// A program.
     ApiKey(ApiKeyId),
+    /// Somebody of the platform's.
+    Operator(OperatorAccessId),
 }
 
 impl Actor {
-    /// The bare UUID, for a column that holds either.
+    /// The bare UUID, for a column that holds any of them.
     pub fn uuid(self) -> Uuid {
         match self {
             Self::Member(member) => member.uuid(),
             Self::ApiKey(key) => key.uuid(),
+            Self::Operator(access) => access.uuid(),
         }
     }
 
-    /// The member; `None` for a program.
+    /// The member; `None` for a program or an operator.
     pub fn member(self) -> Option<MemberId> {
         match self {
             Self::Member(member) => Some(member),
-            Self::ApiKey(_) => None,
+            Self::ApiKey(_) | Self::Operator(_) => None,
         }
     }
 }
@@ -77,16 +87,18 @@ impl fmt::Display for Actor {
         match self {
             Self::Member(member) => member.fmt(f),
             Self::ApiKey(key) => key.fmt(f),
+            Self::Operator(access) => access.fmt(f),
         }
     }
 }
 
 impl Principal {
-    /// Whether one of the roles, or of the key's scopes, has the permission. A key has no account of its own.
+    /// Whether one of the roles, or of the scopes of a key or a grant, has the permission. Only a member has an account
+    /// of his own.
     pub fn allows(&self, permission: Permission) -> bool {
         match &self.who {
             Who::Member { roles, .. } => allows(roles, permission),
-            Who::ApiKey { scopes, .. } => {
+            Who::ApiKey { scopes, .. } | Who::Operator { scopes, .. } => {
                 !matches!(permission, Permission::Unspecified | Permission::OwnAccount)
                     && scopes.contains(&permission)
             }
@@ -98,22 +110,23 @@ impl Principal {
         match &self.who {
             Who::Member { member, .. } => Actor::Member(*member),
             Who::ApiKey { key, .. } => Actor::ApiKey(*key),
+            Who::Operator { access, .. } => Actor::Operator(*access),
         }
     }
 
-    /// The member's roles; a key has none.
+    /// The member's roles; nobody else has any.
     pub fn roles(&self) -> &[Role] {
         match &self.who {
             Who::Member { roles, .. } => roles,
-            Who::ApiKey { .. } => &[],
+            Who::ApiKey { .. } | Who::Operator { .. } => &[],
         }
     }
 
-    /// The member's session; a key has none.
+    /// The member's session; nobody else has one.
     pub fn session(&self) -> Option<SessionId> {
         match &self.who {
             Who::Member { session, .. } => Some(*session),
-            Who::ApiKey { .. } => None,
+            Who::ApiKey { .. } | Who::Operator { .. } => None,
         }
     }
 
@@ -134,23 +147,30 @@ impl Principal {
                 message.api_key_id = key.to_string();
                 message.scopes = scopes.iter().map(|scope| i32::from(*scope)).collect();
             }
+            Who::Operator { access, scopes } => {
+                message.operator_access_id = access.to_string();
+                message.scopes = scopes.iter().map(|scope| i32::from(*scope)).collect();
+            }
         }
         message
     }
 
-    /// `None` when an id is none, or member and key are both there. A role or scope this process does not know gives
-    /// nothing.
+    /// `None` when an id is none, or when not exactly one of member, key and operator acts. A role or scope this process does
+    /// not know gives nothing.
     pub(crate) fn decode(message: &proto::Principal) -> Option<Self> {
-        let who = if message.api_key_id.is_empty() {
-            Who::Member {
+        let is_member =
+            !(message.member_id.is_empty() && message.session_id.is_empty() && message.roles.is_empty());
+        let who = match (is_member, message.api_key_id.as_str(), message.operator_access_id.as_str()) {
+            (true, "", "") => Who::Member {
                 member: message.member_id.parse().ok()?,
                 session: message.session_id.parse().ok()?,
                 roles: message.roles().collect(),
+            },
+            (false, key, "") => Who::ApiKey { key: key.parse().ok()?, scopes: message.scopes().collect() },
+            (false, "", access) => {
+                Who::Operator { access: access.parse().ok()?, scopes: message.scopes().collect() }
             }
-        } else if message.member_id.is_empty() && message.session_id.is_empty() && message.roles.is_empty() {
-            Who::ApiKey { key: message.api_key_id.parse().ok()?, scopes: message.scopes().collect() }
-        } else {
-            return None;
+            _ => return None,
         };
         Some(Self {
             tenant: message.tenant_id.parse().ok()?,

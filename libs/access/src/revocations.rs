@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use lethe_ids::{ApiKeyId, MemberId, SessionId, TenantId};
+use lethe_ids::{ApiKeyId, MemberId, OperatorAccessId, SessionId, TenantId};
 use tokio::time::Instant;
 
 use crate::{Ask, Principal, TOKEN_LIFE_MS, Who};
@@ -41,6 +41,8 @@ pub enum Revoked {
     Session(SessionId),
     /// One API key. It never comes back either.
     ApiKey(ApiKeyId),
+    /// One operator's access. Nor does it.
+    OperatorAccess(OperatorAccessId),
     /// All that a member holds: deactivated, or a role taken away.
     Member(MemberId),
     /// The whole tenant.
@@ -159,6 +161,7 @@ impl Revocations {
                     ended(Revoked::Session(session)) || before(Revoked::Member(member))
                 }
                 Who::ApiKey { key, .. } => ended(Revoked::ApiKey(key)),
+                Who::Operator { access, .. } => ended(Revoked::OperatorAccess(access)),
             };
             own || principal.issued_at_ms < state.void_before_ms || before(Revoked::Tenant)
         })

@@ -64,6 +64,8 @@ ids! {
     SessionId "ses";
     /// An API key: a program of the tenant's that signs its requests.
     ApiKeyId "key";
+    /// An operator's access to a tenant's data: asked for, granted, ended.
+    OperatorAccessId "opa";
     /// A log-in that was tried.
     LogInRecordId "lgn";
     /// A contact: the tenant's customer, the data subject.

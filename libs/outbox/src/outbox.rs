@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lethe_ambient::{Clock, Entropy};
-use lethe_ids::{ApiKeyId, AuditId, ContactId, MemberId};
+use lethe_ids::{ApiKeyId, AuditId, ContactId, MemberId, OperatorAccessId};
 use lethe_proto::event::AuditRecorded;
 use lethe_service::{TenantTx, Trace};
 use prost::Message;
@@ -27,6 +27,8 @@ pub enum Actor<'a> {
     Member(MemberId),
     /// A program of the tenant's.
     ApiKey(ApiKeyId),
+    /// Somebody of the platform's, by a grant of the tenant's.
+    Operator(OperatorAccessId),
     /// One of our services, by name.
     Service(&'a str),
 }
@@ -36,6 +38,7 @@ impl From<lethe_access::Actor> for Actor<'_> {
         match actor {
             lethe_access::Actor::Member(member) => Self::Member(member),
             lethe_access::Actor::ApiKey(key) => Self::ApiKey(key),
+            lethe_access::Actor::Operator(access) => Self::Operator(access),
         }
     }
 }
@@ -92,6 +95,7 @@ impl Outbox {
         let (actor_kind, actor_id) = match audit.actor {
             Actor::Member(member) => ("member", member.to_string()),
             Actor::ApiKey(key) => ("api_key", key.to_string()),
+            Actor::Operator(access) => ("operator", access.to_string()),
             Actor::Service(service) => ("service", service.to_owned()),
         };
         let payload = AuditRecorded {

@@ -20,6 +20,7 @@ mod log_in_records;
 mod member_erasure;
 mod members;
 mod messages;
+mod operator_access;
 mod opt_out;
 mod page;
 mod photo;
@@ -72,6 +73,10 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(teams::list_teams, teams::create_team))
         .routes(routes!(teams::get_team, teams::update_team, teams::delete_team))
         .routes(routes!(teams::add_team_member, teams::remove_team_member))
+        .routes(routes!(operator_access::list_operator_access, operator_access::grant_operator_access))
+        .routes(routes!(operator_access::approve_operator_access))
+        .routes(routes!(operator_access::deny_operator_access))
+        .routes(routes!(operator_access::revoke_operator_access))
         .routes(routes!(audit_events::list_audit_events))
         .routes(routes!(api_keys::list_api_keys, api_keys::create_api_key))
         .routes(routes!(api_keys::revoke_api_key))

@@ -6,6 +6,7 @@ use lethe_ambient::{Clock, Entropy, Tasks};
 use lethe_proto::{
     identity::{
         api_key_service_client::ApiKeyServiceClient, identity_service_client::IdentityServiceClient,
+        operator_access_service_client::OperatorAccessServiceClient,
         person_service_client::PersonServiceClient, team_service_client::TeamServiceClient,
     },
     messaging::{
@@ -166,6 +167,9 @@ impl Acting {
     }
     pub(crate) fn teams(&self) -> TeamServiceClient<PeerChannel> {
         TeamServiceClient::new(self.app.peer("identity", &self.context))
+    }
+    pub(crate) fn operator_access(&self) -> OperatorAccessServiceClient<PeerChannel> {
+        OperatorAccessServiceClient::new(self.app.peer("identity", &self.context))
     }
     pub(crate) fn persons(&self) -> PersonServiceClient<PeerChannel> {
         PersonServiceClient::new(self.app.peer("identity", &self.context))

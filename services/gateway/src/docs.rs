@@ -56,12 +56,13 @@ them; `created` within 60 seconds, `keyid` as the key has it, `alg` and `expires
 needs an `Idempotency-Key`: it is the nonce, and a signature that comes again changes nothing. Reads may be repeated for that minute. \
 The key's scopes are the permissions that an operation names.";
 
-const TAGS: [(&str, &str); 15] = [
+const TAGS: [(&str, &str); 16] = [
     ("sessions", "Log in and out, see and end sessions."),
     ("account", "The member who asks."),
     ("tenant", "The tenant that the member belongs to."),
     ("members", "The tenant's people and their roles."),
     ("teams", "Groups of members."),
+    ("operators", "Who of the platform may see the tenant's data."),
     ("audit", "Who did what, when."),
     ("api-keys", "Programs of the tenant's that sign their requests, and what they asked."),
     ("contacts", "The tenant's customers: the data subjects."),

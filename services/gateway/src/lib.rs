@@ -12,6 +12,7 @@ mod cursor;
 mod docs;
 mod edge;
 mod json;
+mod operator;
 #[doc(hidden)]
 pub mod parsers;
 mod path;

@@ -29,6 +29,7 @@ use tonic::Code;
 use crate::{
     App, body, cookie,
     edge::address::{Client, Peer},
+    operator,
     problem::Problem,
     rate::{Left, Rate},
     request_log::Noted,
@@ -260,8 +261,12 @@ async fn admit(
             let own = (own > 0).then_some(Rate { requests: own, per_s: 60 });
             windows.api_key.take_of(key, own.or(plan.api_key), now)?
         }
+        Actor::Operator(access) => windows.member.take_of(access, plan.member, now)?,
     };
     let left = left.tighter_of(windows.tenant.take_of(principal.tenant, plan.tenant, now)?);
+    if let Actor::Operator(access) = principal.actor() {
+        operator::record(app, &parts, principal.tenant, access).await?;
+    }
     if let Some(signature) = signature {
         let bytes = body::collect(&parts.headers, body, app.body_limit(), app).await?;
         signature::check_digest(&parts.headers, &bytes)?;

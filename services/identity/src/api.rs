@@ -22,6 +22,7 @@ mod list_members;
 mod list_sessions;
 mod log_in;
 mod log_out;
+mod operator_access;
 mod participant;
 mod person;
 mod record_api_requests;

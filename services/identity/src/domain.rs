@@ -5,6 +5,7 @@ pub mod audit;
 pub mod client;
 pub mod member;
 pub mod member_erasure;
+pub mod operator_access;
 pub mod password;
 pub mod photo;
 pub mod session;

@@ -63,6 +63,15 @@ pub enum Error {
     /// Something that was erased was read again.
     #[error("something is still there")]
     StillThere,
+    /// The tenant has not granted the access, or its time is over.
+    #[error("the access is not granted")]
+    NotGranted,
+    /// The access became a session before.
+    #[error("the access was opened")]
+    AlreadyOpened,
+    /// The tenant has granted or denied it before, or let it lapse.
+    #[error("the access waits for no decision")]
+    AlreadyDecided,
     /// `if_version` is missing.
     #[error("no version given")]
     VersionRequired,
@@ -150,6 +159,16 @@ impl From<Error> for Failure {
             Error::MemberActive => Self::precondition("MEMBER_ACTIVE", "deactivate the member first"),
             Error::MemberErased => Self::precondition("MEMBER_ERASED", "the member was erased"),
             Error::StillThere => Self::internal("an erasure's rows or secrets are still there"),
+            Error::NotGranted => {
+                Self::precondition("OPERATOR_ACCESS_NOT_GRANTED", "the tenant does not grant this access now")
+            }
+            Error::AlreadyOpened => {
+                Self::precondition("OPERATOR_ACCESS_OPENED", "it was opened before; ask for another")
+            }
+            Error::AlreadyDecided => Self::precondition(
+                "OPERATOR_ACCESS_DECIDED",
+                "it does not wait for a decision: it was decided on before, or has lapsed",
+            ),
             Error::VersionRequired => {
                 Self::precondition("VERSION_REQUIRED", "say which version is changed").at("if_version")
             }

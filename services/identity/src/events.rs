@@ -91,6 +91,7 @@ fn read(notification: &Notification) -> Option<AuditEvent> {
     let actor = match event.actor_kind.as_str() {
         "member" => Actor::Member(event.actor_id.parse().ok()?),
         "api_key" => Actor::ApiKey(event.actor_id.parse().ok()?),
+        "operator" => Actor::Operator(event.actor_id.parse().ok()?),
         "service" => Actor::Service(event.actor_id),
         _ => return None,
     };

@@ -29,6 +29,7 @@ use lethe_proto::{
     erasure::participant_service_server::ParticipantServiceServer,
     identity::{
         api_key_service_server::ApiKeyServiceServer, identity_service_server::IdentityServiceServer,
+        operator_access_service_server::OperatorAccessServiceServer,
         person_service_server::PersonServiceServer, team_service_server::TeamServiceServer,
     },
 };
@@ -65,6 +66,7 @@ pub fn migrations() -> Vec<Migration> {
         (120, "teams_and_photos", include_str!("../migrations/0120_teams_and_photos.sql")),
         (121, "audit_detail", include_str!("../migrations/0121_audit_detail.sql")),
         (122, "member_erasures", include_str!("../migrations/0122_member_erasures.sql")),
+        (123, "operator_access", include_str!("../migrations/0123_operator_access.sql")),
     ];
     let own = own.map(|(version, name, sql)| Migration { version, name, sql });
     [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain(own).collect()
@@ -117,6 +119,7 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
             .add_service(TeamServiceServer::new(identity.clone()))
             .add_service(PersonServiceServer::new(identity.clone()))
             .add_service(ApiKeyServiceServer::new(identity.clone()))
+            .add_service(OperatorAccessServiceServer::new(identity.clone()))
             .add_service(ParticipantServiceServer::new(identity.clone()))
             .add_service(operation(&bus)),
         jobs,

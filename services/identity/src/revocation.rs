@@ -207,6 +207,7 @@ fn encode(revocation: &Revocation) -> proto::Revocation {
         Revoked::Session(session) => What::SessionId(session.to_string()),
         Revoked::Member(member) => What::MemberId(member.to_string()),
         Revoked::ApiKey(key) => What::ApiKeyId(key.to_string()),
+        Revoked::OperatorAccess(access) => What::OperatorAccessId(access.to_string()),
         Revoked::Tenant => What::Tenant(true),
     };
     proto::Revocation {
@@ -238,6 +239,10 @@ impl OwnDatabase {
                 store::session::stands(&mut tx, session, member, issued_at_ms, idle_since, now).await
             }
             Who::ApiKey { key, .. } => store::api_key::stands(&mut tx, key, issued_at_ms, now).await,
+            Who::Operator { access, .. } => {
+                let row = store::operator_access::standing(&mut tx, access, issued_at_ms, now).await?;
+                Ok(row.is_some())
+            }
         }
     }
 }

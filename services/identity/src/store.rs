@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod log_in_record;
 pub mod member;
 pub mod member_erasure;
+pub mod operator_access;
 pub mod photo;
 pub mod revocation;
 pub mod session;

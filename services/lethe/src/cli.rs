@@ -10,8 +10,8 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    Config, certificates, config, dead_letters, demo, dev, erasures, harden, migrate, serve, status, tenant,
-    verify,
+    Config, certificates, config, dead_letters, demo, dev, erasures, harden, migrate, operator, serve,
+    status, tenant, verify,
 };
 
 /// Lethe: the privacy-first backend of a customer-messaging product.
@@ -37,6 +37,9 @@ enum Command {
     /// Tenants, from the operator's side.
     #[command(subcommand)]
     Tenant(TenantCommand),
+    /// An operator's access to a tenant's data, by a grant of the tenant's.
+    #[command(subcommand)]
+    Operator(OperatorCommand),
     /// Says in one screen what is well and what is not; exit code 1 when something is not.
     Status(Status),
     /// Events that a consumer gave up on.
@@ -86,6 +89,46 @@ enum ConfigCommand {
 enum TenantCommand {
     /// A new tenant with its first owner; prints the owner's one-time password.
     Create(TenantCreate),
+}
+
+#[derive(Debug, Subcommand)]
+enum OperatorCommand {
+    /// Asks a tenant for some hours of access, for a reason; the tenant grants it or not.
+    Request(OperatorRequest),
+    /// Makes a session of what the tenant granted, once; prints its token.
+    Open(OperatorOpen),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OperatorRequest {
+    /// The tenant's slug.
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// Who asks: 1 to 64 of [a-z0-9._-]; the tenant sees it.
+    #[arg(long)]
+    pub(crate) operator: String,
+    /// support, incident, maintenance or legal.
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// The ticket that it is for.
+    #[arg(long)]
+    pub(crate) ticket: String,
+    /// 1 to 72.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) hours: u32,
+    /// Some of read_inbox, edit, user_data, read_erasures and read_audit, with commas; the reading ones by default.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) permissions: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OperatorOpen {
+    /// The tenant's slug.
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// The access's id, as `lethe operator request` printed it.
+    #[arg(long)]
+    pub(crate) access: String,
 }
 
 #[derive(Debug, Args)]
@@ -235,6 +278,8 @@ async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Config(ConfigCommand::Print) => print!("{}", config::print(file)?),
         Command::Tenant(TenantCommand::Create(create)) => tenant::create(load(file)?, create).await?,
+        Command::Operator(OperatorCommand::Request(asked)) => operator::request(load(file)?, asked).await?,
+        Command::Operator(OperatorCommand::Open(which)) => operator::open(load(file)?, which).await?,
         Command::Status(options) => return status::run(load(file)?, options).await,
         Command::DeadLetters(DeadLettersCommand::List) => dead_letters::list(load(file)?).await?,
         Command::DeadLetters(DeadLettersCommand::Replay(which)) => {

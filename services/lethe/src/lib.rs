@@ -11,6 +11,7 @@ mod erasures;
 mod harden;
 mod migrate;
 mod operate;
+pub mod operator;
 pub mod platform;
 mod serve;
 mod status;

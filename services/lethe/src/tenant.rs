@@ -33,17 +33,21 @@ pub(crate) async fn create(config: Config, create: cli::TenantCreate) -> anyhow:
 /// Makes a tenant with an identity service of this process's own, on the configured stores: whoever can read the
 /// configuration's secrets is the operator. Works beside a running platform.
 pub(crate) async fn by_operator(
-    mut config: Config,
+    config: Config,
     request: CreateTenantRequest,
 ) -> anyhow::Result<CreateTenantResponse> {
-    // Nobody but this process calls it, and it calls nobody.
-    config.grpc.clear();
-    config.peers.clear();
-    let identity =
-        platform::start_some(config, &[lethe_identity::NAME], Clock::system(), Entropy::system()).await?;
+    let identity = own_identity(config).await?;
     let made = ask(&identity, request).await;
     identity.stop().await?;
     made
+}
+
+/// An identity service of this process's own, on the configured stores.
+pub(crate) async fn own_identity(mut config: Config) -> anyhow::Result<Running> {
+    // Nobody but this process calls it, and it calls nobody.
+    config.grpc.clear();
+    config.peers.clear();
+    platform::start_some(config, &[lethe_identity::NAME], Clock::system(), Entropy::system()).await
 }
 
 /// The demo tenant: made once, answered as it is from then on.

@@ -2,8 +2,8 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use lethe_access::{Principal, Revocation, Revocations, Revoked, Role};
-use lethe_ids::TenantId;
+use lethe_access::{Actor, Permission, Principal, Revocation, Revocations, Revoked, Role};
+use lethe_ids::{OperatorAccessId, TenantId};
 use tokio::time::Instant;
 use tonic::Status;
 use uuid::Uuid;
@@ -133,4 +133,26 @@ async fn what_was_revoked_stays_out_while_the_feed_is_silent() {
     let gone = revocation(&principal, Revoked::Session(principal.session().unwrap()), principal.issued_at_ms);
     rig.messaging.revocations().apply(&[gone], Instant::now());
     assert_eq!(rig.ask(SEND, &headers).await, Err("SESSION_REVOKED"));
+}
+
+#[tokio::test]
+async fn an_operator_does_what_was_granted_until_it_is_revoked_or_cannot_be_known() {
+    let rig = Rig::new();
+    let operator = rig.operator(&[Permission::ReadInbox, Permission::OwnAccount]);
+    let headers = rig.headers_of(&operator);
+    let caller = rig.ask(READ, &headers).await.unwrap();
+    assert_eq!(caller.principal.as_ref(), Some(&operator), "it crosses the wire whole");
+    assert_eq!(rig.ask(SEND, &headers).await, Err("PERMISSION_DENIED"));
+    assert_eq!(rig.ask(OWN, &headers).await, Err("PERMISSION_DENIED"), "an operator has no account");
+    let Actor::Operator(access) = operator.actor() else { panic!("an operator") };
+    let other = OperatorAccessId::new(Uuid::from_u128(5));
+    let revocations = rig.messaging.revocations();
+    revocations.apply(&[revocation(&operator, Revoked::OperatorAccess(other), 0)], Instant::now());
+    assert!(rig.ask(READ, &headers).await.is_ok(), "another one's");
+    revocations.apply(&[revocation(&operator, Revoked::OperatorAccess(access), 0)], Instant::now());
+    assert_eq!(rig.ask(READ, &headers).await, Err("SESSION_REVOKED"));
+
+    let deaf = Rig::with(Revocations::new());
+    deaf.messaging.revocations().ask_with(Oracle::new(Err(Status::unavailable("away"))));
+    assert_eq!(deaf.ask(READ, &headers).await, Err("REVOCATION_UNKNOWN"));
 }

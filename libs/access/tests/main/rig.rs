@@ -11,11 +11,11 @@ use std::{
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName};
 use lethe_access::{
-    Access, Ask, Caller, Denied, PRINCIPAL, Principal, PublicKeys, Revocations, Role, SERVICE_TOKEN,
-    ServiceKey, Who,
+    Access, Ask, Caller, Denied, PRINCIPAL, Permission, Principal, PublicKeys, Revocations, Role,
+    SERVICE_TOKEN, ServiceKey, Who,
 };
 use lethe_ambient::Clock;
-use lethe_ids::{MemberId, SessionId, TenantId};
+use lethe_ids::{MemberId, OperatorAccessId, SessionId, TenantId};
 use time::macros::datetime;
 use tonic::{
     Status,
@@ -79,9 +79,20 @@ impl Rig {
         }
     }
 
+    /// An operator who was granted these.
+    pub(crate) fn operator(&self, scopes: &[Permission]) -> Principal {
+        let access = OperatorAccessId::new(Uuid::from_u128(4));
+        Principal { who: Who::Operator { access, scopes: scopes.into() }, ..self.principal(&[]) }
+    }
+
     /// What the gateway sends to messaging for a member with these roles.
     pub(crate) fn headers(&self, roles: &[Role]) -> HeaderMap {
-        let principal = self.identity.sign_principal(&self.principal(roles));
+        self.headers_of(&self.principal(roles))
+    }
+
+    /// What the gateway sends to messaging for anybody.
+    pub(crate) fn headers_of(&self, principal: &Principal) -> HeaderMap {
+        let principal = self.identity.sign_principal(principal);
         let mut headers = service(&self.gateway, "messaging");
         headers.insert(PRINCIPAL, header(&principal.metadata()));
         headers

@@ -22,10 +22,10 @@ pub(crate) struct AuditEvent {
     /// The service that recorded it.
     #[schema(example = "messaging")]
     service: String,
-    /// `member`, `api_key` or `service`.
+    /// `member`, `api_key`, `operator` or `service`.
     #[schema(example = "member")]
     actor_kind: String,
-    /// The member's or the key's id, or the service's name.
+    /// The id of the member, the key or the operator's access, or the service's name.
     #[schema(example = "mem_01998f2ac3e47b0f8a5d2f60b1c9e7aa")]
     actor_id: String,
     #[schema(example = "DeleteMessage")]

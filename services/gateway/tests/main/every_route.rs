@@ -288,6 +288,7 @@ async fn what_creates_needs_an_idempotency_key() {
         "CreateMember",
         "CreateTeam",
         "CreateWebhookEndpoint",
+        "GrantOperatorAccess",
         "OpenConversation",
         "PlaceHold",
         "RateConversation",

@@ -7,6 +7,7 @@ mod bodies;
 mod documents;
 mod every_route;
 mod lists;
+mod operator;
 mod problems;
 mod serving;
 mod sessions;

@@ -1,7 +1,8 @@
 //! `Authenticate`: a session token becomes a principal of 60 s. One read; "last seen" is written once a minute.
 
 use lethe_access::{Principal, TOKEN_LIFE_MS, Who};
-use lethe_proto::identity::{AuthenticateRequest, AuthenticateResponse};
+use lethe_proto::identity::{AuthenticateRequest, AuthenticateResponse, OperatorAccessState};
+use lethe_service::TenantTx;
 use tonic::Request;
 
 use super::Identity;
@@ -14,7 +15,9 @@ pub(super) async fn handle(
     let token = Token::parse(&request.get_ref().token).ok_or(Error::SessionInvalid)?;
     let (clock, sessions) = (&identity.0.clock, &identity.0.sessions);
     let mut tx = identity.0.db.tenant(token.tenant()).await?;
-    let holder = store::session::holder(&mut tx, &token.hash()).await?.ok_or(Error::SessionInvalid)?;
+    let Some(holder) = store::session::holder(&mut tx, &token.hash()).await? else {
+        return operator(identity, &mut tx, &token).await;
+    };
     if !holder.active || sessions.is_over(holder.last_seen_at, holder.expires_at) {
         return Err(Error::SessionInvalid);
     }
@@ -42,4 +45,26 @@ pub(super) async fn handle(
         principal: identity.0.access.sign_principal(&principal).to_bytes(),
         plan: holder.plan,
     })
+}
+
+/// An operator, while the grant lasts: no principal of his outlives it.
+async fn operator(
+    identity: &Identity,
+    tx: &mut TenantTx,
+    token: &Token,
+) -> Result<AuthenticateResponse, Error> {
+    let now = identity.0.clock.now();
+    let found = store::operator_access::by_token(tx, &token.hash()).await?;
+    let (row, void_before_ms, plan) = found.ok_or(Error::SessionInvalid)?;
+    let granted = row.state_at(now) == OperatorAccessState::Granted;
+    let ends_at = row.ends_at.filter(|_| granted).ok_or(Error::SessionInvalid)?;
+    let issued_at_ms = identity.0.clock.millis().max(void_before_ms);
+    let ends_at_ms = i64::try_from(ends_at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
+    let principal = Principal {
+        tenant: token.tenant(),
+        who: Who::Operator { access: row.id, scopes: row.terms.permissions.as_slice().into() },
+        issued_at_ms,
+        expires_at_ms: (issued_at_ms + TOKEN_LIFE_MS).min(ends_at_ms),
+    };
+    Ok(AuthenticateResponse { principal: identity.0.access.sign_principal(&principal).to_bytes(), plan })
 }

@@ -15,7 +15,10 @@ pub(super) async fn handle(
     let asked = request.get_ref();
     let principal = Principal {
         tenant: id("tenant_id", &asked.tenant_id)?,
-        who: if asked.api_key_id.is_empty() {
+        who: if !asked.operator_access_id.is_empty() {
+            let access = id("operator_access_id", &asked.operator_access_id)?;
+            Who::Operator { access, scopes: [].into() }
+        } else if asked.api_key_id.is_empty() {
             Who::Member {
                 member: id("member_id", &asked.member_id)?,
                 session: id("session_id", &asked.session_id)?,

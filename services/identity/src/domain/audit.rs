@@ -6,7 +6,7 @@
 //! of a row but `leaf_hash`.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use lethe_ids::{ApiKeyId, AuditId, ContactId, ErasureId, MemberId};
+use lethe_ids::{ApiKeyId, AuditId, ContactId, ErasureId, MemberId, OperatorAccessId};
 use time::OffsetDateTime;
 
 /// Who did it.
@@ -16,25 +16,29 @@ pub enum Actor {
     Member(MemberId),
     /// A program of the tenant's.
     ApiKey(ApiKeyId),
-    /// A service or the operator, by name.
+    /// Somebody of the platform's, by a grant of the tenant's.
+    Operator(OperatorAccessId),
+    /// A service or the command line ("operator"), by name.
     Service(String),
 }
 
 impl Actor {
-    /// "member", "api_key" or "service".
+    /// "member", "api_key", "operator" or "service".
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Member(_) => "member",
             Self::ApiKey(_) => "api_key",
+            Self::Operator(_) => "operator",
             Self::Service(_) => "service",
         }
     }
 
-    /// `mem_…`, `key_…`, or the service's name.
+    /// `mem_…`, `key_…`, `opa_…`, or the service's name.
     pub fn id(&self) -> String {
         match self {
             Self::Member(member) => member.to_string(),
             Self::ApiKey(key) => key.to_string(),
+            Self::Operator(access) => access.to_string(),
             Self::Service(name) => name.clone(),
         }
     }
@@ -45,6 +49,7 @@ impl From<lethe_access::Actor> for Actor {
         match actor {
             lethe_access::Actor::Member(member) => Self::Member(member),
             lethe_access::Actor::ApiKey(key) => Self::ApiKey(key),
+            lethe_access::Actor::Operator(access) => Self::Operator(access),
         }
     }
 }

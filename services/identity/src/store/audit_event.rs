@@ -1,6 +1,6 @@
 //! The audit log. Rows are appended; the eraser alone changes one, and only what names a contact.
 
-use lethe_ids::{ApiKeyId, AuditId, ContactId, ErasureId, MemberId};
+use lethe_ids::{ApiKeyId, AuditId, ContactId, ErasureId, MemberId, OperatorAccessId};
 use lethe_service::{Limit, PageKey, TenantTx};
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -118,6 +118,7 @@ fn read(row: &PgRow) -> Result<AuditEvent, sqlx::Error> {
     let actor_id: String = row.try_get("actor_id")?;
     let actor = match row.try_get::<&str, _>("actor_kind")? {
         "member" => actor_id.parse::<MemberId>().map_or(Actor::Service(actor_id), Actor::Member),
+        "operator" => actor_id.parse::<OperatorAccessId>().map_or(Actor::Service(actor_id), Actor::Operator),
         "api_key" => actor_id.parse::<ApiKeyId>().map_or(Actor::Service(actor_id), Actor::ApiKey),
         _ => Actor::Service(actor_id),
     };

@@ -52,7 +52,7 @@ async fn show(rig: &Rig, key: &SigningKey, base: &str) -> Result<AuthenticateSig
     Ok(client(rig, None).authenticate_signature(request).await?.into_inner())
 }
 
-fn mac(key: &SigningKey, base: &str) -> Vec<u8> {
+pub(crate) fn mac(key: &SigningKey, base: &str) -> Vec<u8> {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key.secret());
     aws_lc_rs::hmac::sign(&key, base.as_bytes()).as_ref().to_vec()
 }

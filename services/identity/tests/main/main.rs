@@ -10,6 +10,7 @@ mod isolation;
 mod log_in;
 mod member_erasure;
 mod members;
+mod operator_access;
 mod photos;
 mod revocations;
 mod rig;

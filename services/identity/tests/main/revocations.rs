@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::rig::{PASSWORD, Rig, within};
 
 /// Messaging in the rig's world hears revocations from its identity.
-fn feed(rig: &Rig) {
+pub(crate) fn feed(rig: &Rig) {
     let channel = rig.world.client("messaging", "identity", None);
     let remote = RemoteIdentity::new(channel, rig.world.access.of("messaging"));
     rig.world.tasks.spawn("feed", remote.feed(rig.world.tasks.clone()));
