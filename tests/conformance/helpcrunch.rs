@@ -41,3 +41,8 @@ async fn pl_01_every_connection_is_tls_1_2_or_newer_between_services_too() {
 async fn re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds() {
     claims::re_06_each_mode_of_erasure_ends_certified_and_a_hold_queues_what_it_holds().await;
 }
+
+#[tokio::test]
+async fn id_14_a_member_copies_corrects_and_carries_away_his_data_and_asks_for_erasure_or_objects() {
+    claims::id_14_a_member_copies_corrects_and_carries_away_his_data_and_asks_for_erasure_or_objects().await;
+}

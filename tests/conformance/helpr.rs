@@ -41,3 +41,8 @@ async fn ms_15_a_resolved_conversation_is_rated_with_stars_and_a_text() {
 async fn ms_17_spam_is_detected_and_visitors_are_banned() {
     claims::ms_17_spam_is_detected_and_visitors_are_banned().await;
 }
+
+#[tokio::test]
+async fn id_14_a_member_copies_corrects_and_carries_away_his_data_and_asks_for_erasure_or_objects() {
+    claims::id_14_a_member_copies_corrects_and_carries_away_his_data_and_asks_for_erasure_or_objects().await;
+}

@@ -41,3 +41,8 @@ async fn id_11_programs_sign_with_api_keys_that_have_scopes_limits_and_a_log() {
 async fn id_17_limits_by_tenant_key_member_and_address_and_protected_log_in() {
     claims::id_17_limits_by_tenant_key_member_and_address_and_protected_log_in().await;
 }
+
+#[tokio::test]
+async fn id_14_a_member_copies_corrects_and_carries_away_his_data_and_asks_for_erasure_or_objects() {
+    claims::id_14_a_member_copies_corrects_and_carries_away_his_data_and_asks_for_erasure_or_objects().await;
+}

@@ -272,7 +272,10 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
     let hold = one.owner.create("/v1/holds", "h-1", hold).await.ok();
     let leave = json!({"operator": "j.doe", "reason": "support", "ticket": "T-1", "hours": 1});
     let access = one.owner.create("/v1/operator-access", "o-1", leave).await.ok();
+    let objection = json!({"kind": "objection"});
+    let request = one.owner.create("/v1/self/requests", "r-1", objection).await.ok();
     let ids = BTreeMap::from([
+        ("member_request_id", request["member_request_id"].as_str().expect("an id").to_owned()),
         ("api_key_id", key["api_key"]["api_key_id"].as_str().expect("an id").to_owned()),
         ("contact_id", talk.contact.clone()),
         ("hold_id", hold["hold_id"].as_str().expect("an id").to_owned()),

@@ -108,13 +108,16 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
     Person { contact, tokens, subjects }
 }
 
-/// A member with a canary in name, address, phone and photo: the id, and who he is.
+/// Python's bcrypt made it of "correct horse".
+const BCRYPT: &str = "$2b$05$Flnd.Cd3p1/tXdF28SzYjuts0hz5X/kMKIWXuyn6AYRvJih45H7HS";
+
+/// A member with a canary in name, address, phone, photo, and what he asks about his data and is told: the id, and who he is.
 async fn write_member(platform: &Platform, tenant: &Tenant) -> (String, Vec<(&'static str, String)>) {
     let (name, mail, photo) =
         (canary(platform, SCRIPTS[1].1), canary(platform, SCRIPTS[0].1), canary(platform, SCRIPTS[0].1));
     let digits = u64::from_str_radix(&platform.nonce()[..7], 16).expect("hex") % 100_000_000;
     let (email, phone) = (format!("{mail}@example.org"), format!("+4930{digits:08}"));
-    let new = json!({"name": name, "email": email, "phone": phone});
+    let new = json!({"name": name, "email": email, "phone": phone, "bcrypt_hash": BCRYPT});
     let made = tenant.owner.create("/v1/members", &platform.nonce(), new).await.ok();
     let member = made["member"]["member_id"].as_str().expect("an id").to_owned();
     let path = format!("/v1/members/{member}/photo");
@@ -128,7 +131,21 @@ async fn write_member(platform: &Platform, tenant: &Tenant) -> (String, Vec<(&'s
         lethe_tests::Api::anonymous(&platform.run.url).post("/v1/sessions", wrong).await.problem().0,
         401
     );
-    let tokens = [("name", name), ("e-mail address", email), ("phone", phone), ("photo", photo)];
+    let (grounds, answer) = (canary(platform, SCRIPTS[2].1), canary(platform, SCRIPTS[0].1));
+    let api = lethe_tests::Api::log_in(&platform.run.url, &tenant.slug, &email, "correct horse").await;
+    let objection = json!({"kind": "objection", "grounds": grounds});
+    let asked = api.create("/v1/self/requests", &platform.nonce(), objection).await.ok();
+    let close = format!("/v1/member-requests/{}/close", asked["member_request_id"].as_str().expect("an id"));
+    let refused = json!({"state": "refused", "refusal": "no_ground", "answer": answer});
+    tenant.owner.post(&close, refused).await.ok();
+    let tokens = [
+        ("name", name),
+        ("e-mail address", email),
+        ("phone", phone),
+        ("photo", photo),
+        ("request's grounds", grounds),
+        ("request's answer", answer),
+    ];
     (member, tokens.into())
 }
 
@@ -218,7 +235,10 @@ async fn an_erased_members_canaries_are_nowhere_and_nothing_undated_opens() {
 
     let before = look(platform, &person).await;
     assert!(before.stores.is_empty(), "plaintext of a member is stored:\n{before}");
-    assert!(before.undated >= 3, "profile, photo and log-in record open before the erasure: {before}");
+    assert!(
+        before.undated >= 5,
+        "profile, photo, log-in record, grounds and answer open before the erasure: {before}"
+    );
 
     let path = format!("/v1/members/{member}");
     tenant.owner.send(Method::POST, &format!("{path}/deactivate"), &[], None).await.ok();

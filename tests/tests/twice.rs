@@ -380,6 +380,7 @@ async fn sessions(twice: &mut Twice<'_>) {
     let session = format!("/v1/sessions/{}", opened["session"]["session_id"].as_str().expect("an id"));
     twice.call(("ListSessions", Method::GET, "/v1/sessions", &[], None)).await;
     twice.call(("GetSelf", Method::GET, "/v1/self", &[], None)).await;
+    own_data(twice).await;
     twice.call(("RevokeSession", Method::DELETE, &session, &[], None)).await;
     twice.call(("ListLogInRecords", Method::GET, "/v1/log-in-records", &[], None)).await;
     twice.call(("ListAuditEvents", Method::GET, "/v1/audit-events", &[], None)).await;
@@ -388,6 +389,21 @@ async fn sessions(twice: &mut Twice<'_>) {
     let change = json!({"current_password": PASSWORD, "new_password": format!("{PASSWORD} and more")});
     let own = twice.tenant.owner.clone();
     twice.call_as(&own, ("ChangePassword", Method::PUT, "/v1/self/password", &[], Some(change))).await;
+}
+
+async fn own_data(twice: &mut Twice<'_>) {
+    let version = format!("\"{}\"", twice.tenant.owner.get("/v1/self").await.ok()["version"]);
+    let phone = json!({"phone": "+442071838750"});
+    let changed = ("UpdateSelf", Method::PATCH, "/v1/self", &[("if-match", &*version)][..], Some(phone));
+    twice.call(changed).await;
+    twice.call(("GetOwnData", Method::GET, "/v1/self/data", &[], None)).await;
+    let (requests, asked) = ("/v1/self/requests", json!({"kind": "objection", "grounds": "Mine."}));
+    let made = twice.call(("MakeOwnRequest", Method::POST, requests, &KEY, Some(asked))).await;
+    twice.call(("ListMemberRequests", Method::GET, "/v1/member-requests", &[], None)).await;
+    let close = format!("/v1/member-requests/{}/close", text(&made, "member_request_id"));
+    let answer = json!({"state": "granted", "answer": "It is done."});
+    twice.call(("CloseMemberRequest", Method::POST, &close, &[], Some(answer))).await;
+    twice.call(("ListOwnRequests", Method::GET, requests, &[], None)).await;
 }
 
 /// Internal RPCs and jobs, and the tests that hand them their input twice.

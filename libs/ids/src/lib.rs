@@ -66,6 +66,8 @@ ids! {
     ApiKeyId "key";
     /// An operator's access to a tenant's data: asked for, granted, ended.
     OperatorAccessId "opa";
+    /// What a member asks about his own data.
+    MemberRequestId "mrq";
     /// A log-in that was tried.
     LogInRecordId "lgn";
     /// A contact: the tenant's customer, the data subject.

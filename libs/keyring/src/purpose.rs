@@ -53,6 +53,8 @@ purposes! {
     RatingComment = 15,
     /// The address of a webhook's receiver, and how the tenant describes it.
     WebhookEndpoint = 16,
+    /// The words of a member's request about his own data, and of its answer.
+    MemberRequest = 17,
 }
 
 impl Purpose {

@@ -18,10 +18,12 @@ mod holds;
 mod labels;
 mod log_in_records;
 mod member_erasure;
+mod member_requests;
 mod members;
 mod messages;
 mod operator_access;
 mod opt_out;
+mod own_data;
 mod page;
 mod photo;
 mod ratings;
@@ -58,7 +60,9 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(sessions::list_sessions))
         .routes(routes!(sessions::log_out))
         .routes(routes!(sessions::revoke_session))
-        .routes(routes!(account::get_self))
+        .routes(routes!(account::get_self, account::update_self))
+        .routes(routes!(own_data::get_own_data))
+        .routes(routes!(member_requests::make_own_request, member_requests::list_own_requests))
         .routes(routes!(account::change_password))
         .routes(routes!(log_in_records::list_log_in_records))
         .routes(routes!(tenant::get_tenant, tenant::update_tenant))
@@ -69,6 +73,8 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(roles::grant_role, roles::revoke_role))
         .routes(routes!(member_erasure::erase_member))
         .routes(routes!(member_erasure::get_member_erasure))
+        .routes(routes!(member_requests::list_member_requests))
+        .routes(routes!(member_requests::close_member_request))
         .routes(routes!(photo::set_photo, photo::get_photo, photo::delete_photo))
         .routes(routes!(teams::list_teams, teams::create_team))
         .routes(routes!(teams::get_team, teams::update_team, teams::delete_team))

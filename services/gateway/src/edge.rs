@@ -181,7 +181,7 @@ fn note(app: &App, method: &'static str, route: &Arc<str>, response: &Response, 
 
 /// Whether the client takes JSON, which is all that `/v1` has.
 fn accepts_json(route: &str, headers: &HeaderMap) -> bool {
-    if !route.starts_with("/v1/") || is_picture(route) {
+    if !route.starts_with("/v1/") || has_another_type(route) {
         return true;
     }
     let mut ranges = headers
@@ -205,9 +205,10 @@ fn accepts_json(route: &str, headers: &HeaderMap) -> bool {
     none || accepted
 }
 
-/// What answers with a picture: a browser asks for it with the types that it can show.
-fn is_picture(route: &str) -> bool {
-    ["/picture", "/photo"].iter().any(|end| route.ends_with(end))
+/// What answers with a picture, which a browser asks for with the types that it can show; or with a file in the form that its
+/// query names.
+fn has_another_type(route: &str) -> bool {
+    ["/picture", "/photo", "/self/data"].iter().any(|end| route.ends_with(end))
 }
 
 fn not_acceptable() -> Problem {

@@ -65,6 +65,16 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
     }
 }
 
+/// A field that may be absent and is never cleared: `null` is no value of it, and refused as one.
+///
+/// # Errors
+/// Those of the value.
+pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// Texts by name; a name that stands there twice is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named<T>(pub(crate) HashMap<String, T>);

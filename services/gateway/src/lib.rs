@@ -8,6 +8,7 @@ mod app;
 mod body;
 mod config;
 mod cookie;
+mod csv;
 mod cursor;
 mod docs;
 mod edge;

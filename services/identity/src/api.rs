@@ -41,6 +41,7 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 use lethe_access::{Access, Principal, Revocation, Revoked, Role};
 use lethe_ambient::{Clock, Entropy, Tasks};
+use lethe_calendar::Calendar;
 use lethe_ids::{AuditId, MemberId, TenantId};
 use lethe_keyring::Keyring;
 use lethe_proto::identity::{self as proto, identity_service_server::IdentityService};
@@ -72,6 +73,7 @@ pub(crate) struct Inner {
     pub(crate) db: Database,
     pub(crate) keyring: Keyring,
     pub(crate) access: Access,
+    pub(crate) calendar: Calendar,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) hub: Hub,

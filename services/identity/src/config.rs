@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lethe_calendar::CalendarConfig;
 use lethe_keyring::KmsConfig;
 use lethe_outbox::ConsumerConfig;
 use lethe_service::DatabaseConfig;
@@ -31,6 +32,8 @@ pub struct Config {
     pub teams: TeamConfig,
     /// What is kept of API keys.
     pub api_keys: ApiKeyConfig,
+    /// Where and when days are counted.
+    pub calendar: CalendarConfig,
     /// How revocations travel.
     pub revocations: RevocationConfig,
     /// What is deleted when.

@@ -6,6 +6,8 @@ pub mod client;
 pub mod member;
 pub mod member_erasure;
 pub mod operator_access;
+pub mod member_request;
+pub mod own_data;
 pub mod password;
 pub mod photo;
 pub mod session;

@@ -12,7 +12,7 @@ use lethe_service::TenantTx;
 use crate::{
     Error,
     api::{Call, Done, Identity, Told, may_touch},
-    domain::member_erasure::Mode,
+    domain::{member_erasure::Mode, member_request::State},
     enrol, store,
     store::{
         member::MemberRow,
@@ -62,6 +62,8 @@ pub(crate) async fn begin(
     if left.version != row.version {
         return Err(Error::VersionMismatch);
     }
+    // Whatever was said with a request may name him.
+    store::member_request::forget_words(&mut tx, member).await?;
     let mut units = vec![left.unit];
     units.extend(store::photo::delete(&mut tx, member).await?);
     left.void_before_ms = identity.void_before_ms(&left);
@@ -78,6 +80,7 @@ pub(crate) async fn begin(
             left.password_hash = String::new();
             left.roles = crate::domain::member::Roles::default();
             store::member_erasure::delete_rest(&mut tx, member).await?;
+            grant_requests(identity, &mut tx, call, member).await?;
         }
     }
     store::session::delete_all(&mut tx, member, None).await?;
@@ -120,6 +123,26 @@ async fn leaver(
         return Err(Error::MemberActive);
     }
     Ok((row, store::member_erasure::widest(tx, member).await?))
+}
+
+/// Of whom nothing is left, whatever he asked is done.
+async fn grant_requests(
+    identity: &Identity,
+    tx: &mut TenantTx,
+    call: &Call,
+    member: MemberId,
+) -> Result<(), Error> {
+    let closed_by = call.principal.actor().to_string();
+    for request in store::member_request::grant_all(tx, member, &closed_by, identity.0.clock.now()).await? {
+        let done = Done {
+            action: "CloseMemberRequest",
+            target_kind: "member_request",
+            target_id: request.to_string(),
+            request_id: &call.request_id,
+        };
+        identity.record_detail(tx, call.actor(), done, &State::Granted.word()).await?;
+    }
+    Ok(())
 }
 
 async fn reseal_log_in_records(

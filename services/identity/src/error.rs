@@ -60,6 +60,12 @@ pub enum Error {
     /// The member was erased.
     #[error("the member was erased")]
     MemberErased,
+    /// The member has an open request of this kind.
+    #[error("a request of this kind is open")]
+    RequestOpen,
+    /// The request was answered otherwise.
+    #[error("the request is closed")]
+    RequestClosed,
     /// Something that was erased was read again.
     #[error("something is still there")]
     StillThere,
@@ -158,6 +164,12 @@ impl From<Error> for Failure {
             Error::MemberInactive => Self::precondition("MEMBER_INACTIVE", "the member was deactivated"),
             Error::MemberActive => Self::precondition("MEMBER_ACTIVE", "deactivate the member first"),
             Error::MemberErased => Self::precondition("MEMBER_ERASED", "the member was erased"),
+            Error::RequestOpen => {
+                Self::conflict("REQUEST_OPEN", "a request of this kind waits for its answer").at("kind")
+            }
+            Error::RequestClosed => {
+                Self::precondition("REQUEST_CLOSED", "the request was answered otherwise")
+            }
             Error::StillThere => Self::internal("an erasure's rows or secrets are still there"),
             Error::NotGranted => {
                 Self::precondition("OPERATOR_ACCESS_NOT_GRANTED", "the tenant does not grant this access now")

@@ -23,6 +23,7 @@ mod verify_member;
 
 use std::sync::Arc;
 
+use lethe_calendar::Calendar;
 use lethe_keyring::{Keyring, SecretId};
 use lethe_outbox::{Bus, consumer, kind, operation};
 use lethe_proto::{
@@ -67,6 +68,7 @@ pub fn migrations() -> Vec<Migration> {
         (121, "audit_detail", include_str!("../migrations/0121_audit_detail.sql")),
         (122, "member_erasures", include_str!("../migrations/0122_member_erasures.sql")),
         (123, "operator_access", include_str!("../migrations/0123_operator_access.sql")),
+        (124, "member_requests", include_str!("../migrations/0124_member_requests.sql")),
     ];
     let own = own.map(|(version, name, sql)| Migration { version, name, sql });
     [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain(own).collect()
@@ -144,6 +146,7 @@ impl Identity {
             hub: Hub::new(db.clone(), env.access.revocations().clone(), &config),
             sessions: SessionClock::new(clock.clone(), config.sessions.lifetimes()),
             access: env.access.clone(),
+            calendar: Calendar::new(&config.calendar.time_zone, &config.calendar.holidays)?,
             tasks: env.tasks.clone(),
             config,
             db,

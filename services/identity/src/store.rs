@@ -12,6 +12,8 @@ pub mod log_in_record;
 pub mod member;
 pub mod member_erasure;
 pub mod operator_access;
+pub mod member_request;
+pub mod own_data;
 pub mod photo;
 pub mod revocation;
 pub mod session;

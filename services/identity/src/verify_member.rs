@@ -56,6 +56,17 @@ pub(crate) async fn absent(
     .fetch_one(&mut *tx)
     .await?;
     findings.push(reading("postgres", "members", 1, tombstone));
+    // Words and open ones; that something was asked and answered stays.
+    let requests: i64 = sqlx::query_scalar(
+        "select count(*) from member_requests
+          where tenant_id = $1 and member_id = $2 and (grounds is not null or answer is not null or $3 = 2 and state = 1)",
+    )
+    .bind(tenant.uuid())
+    .bind(member)
+    .bind(mode)
+    .fetch_one(&mut *tx)
+    .await?;
+    findings.push(reading("postgres", "member_requests", 1, requests));
     let gone: Vec<&Uuid> = units.iter().chain(&subjects).collect();
     for (table, column) in sealed_columns(&mut tx).await? {
         let mut found = 0;

@@ -17,6 +17,7 @@ mod request_erasure;
 use std::{sync::Arc, time::Duration};
 
 use lethe_ambient::{Clock, Entropy};
+use lethe_calendar::Calendar;
 use lethe_ids::{ErasureId, HoldId, TenantId};
 use lethe_outbox::Audit;
 use lethe_proto::retention::{
@@ -32,7 +33,7 @@ use tonic::{Request, Response, Status};
 pub use operation::ErasureOperation;
 pub use participant::Participant;
 
-use crate::{domain::Calendar, error::Error, saga::Saga};
+use crate::{error::Error, saga::Saga};
 
 /// Serves `lethe.retention.v1.RetentionService`.
 #[derive(Clone)]

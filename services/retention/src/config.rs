@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lethe_calendar::CalendarConfig;
 use lethe_keyring::KmsConfig;
 use lethe_outbox::RelayConfig;
 use lethe_service::{DatabaseConfig, Secret};
@@ -34,16 +35,6 @@ pub struct Config {
     /// How events reach the bus.
     #[serde(default)]
     pub relay: RelayConfig,
-}
-
-/// `[retention.calendar]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CalendarConfig {
-    /// A name of the IANA time zone database.
-    pub time_zone: String,
-    /// `MM-DD`, `easter+N`, `easter-N`, `YYYY-MM-DD`.
-    pub holidays: Vec<String>,
 }
 
 /// `[retention.certificate]`.

@@ -1,8 +1,7 @@
-//! The rules of an erasure as values and functions: where it stands, when it is due by law, what confirms it, how long a
+//! The rules of an erasure as values and functions: where it stands, what confirms it, how long a
 //! step waits. Knows nothing of gRPC, SQL, NATS or tokio, and takes time as an argument.
 
 mod backoff;
-mod calendar;
 mod commitment;
 mod confirmation;
 mod hold;
@@ -11,7 +10,6 @@ mod state;
 mod step;
 
 pub use backoff::Backoff;
-pub use calendar::{Calendar, CalendarError};
 pub use commitment::commitment;
 pub use confirmation::{Confirmation, ConfirmationError};
 pub use hold::{HoldReason, HoldState, UnknownHold, is_case_reference};

@@ -19,6 +19,7 @@ mod verify;
 
 use std::{sync::Arc, time::Duration};
 
+use lethe_calendar::Calendar;
 use lethe_keyring::{Keyring, SecretId};
 use lethe_outbox::{Bus, Outbox, kind, operation, relay};
 use lethe_proto::{
@@ -33,12 +34,11 @@ use tokio::sync::Notify;
 use tonic::service::Routes;
 
 pub use api::{Api, ErasureOperation, Participant};
-pub use config::{AdvanceConfig, CalendarConfig, CertificateConfig, Config};
+pub use config::{AdvanceConfig, CertificateConfig, Config};
 pub use error::Error;
 
 use crate::{
     certificate::Signer,
-    domain::Calendar,
     ledger::{Ledger, Objects},
     saga::Saga,
 };

@@ -1,14 +1,15 @@
 //! The member who asks.
 
 use http::StatusCode;
-use lethe_proto::identity::{ChangePasswordRequest, GetSelfRequest};
+use lethe_proto::identity::{ChangePasswordRequest, GetSelfRequest, UpdateSelfRequest};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::members::Member;
 use crate::{
     body::{Json, Reply},
-    json::Text,
+    json::{Change, Text, given},
+    precondition::IfMatch,
     problem::Problem,
     session::Acting,
 };
@@ -20,6 +21,47 @@ use crate::{
 pub(crate) async fn get_self(acting: Acting) -> Result<Reply<Member>, Problem> {
     let member = acting.identity().get_self(GetSelfRequest {}).await?.into_inner();
     Ok(Member::reply(member))
+}
+
+/// What the member corrects of himself; absent fields stay.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ada.king@acme.example", "current_password": "correct horse battery"}))]
+pub(crate) struct SelfChange {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    name: Option<Text>,
+    /// It is what one logs in by: only with `current_password`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    email: Option<Text>,
+    /// E.164; `null` clears it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    phone: Change<Text>,
+    /// Goes with `email`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = Password, nullable = false)]
+    current_password: Option<Text>,
+}
+
+/// Corrects the name, e-mail address or phone of the member who asks.
+#[utoipa::path(patch, path = "/v1/self", tag = "account", params(IfMatch),
+    responses((status = 200, body = Member)),
+    extensions(("x-lethe-rpc" = json!("UpdateSelf"))))]
+pub(crate) async fn update_self(
+    acting: Acting,
+    IfMatch(if_version): IfMatch,
+    Json(body): Json<SelfChange>,
+) -> Result<Reply<Member>, Problem> {
+    let request = UpdateSelfRequest {
+        name: body.name.map(|name| name.0),
+        email: body.email.map(|email| email.0),
+        phone: body.phone.or_empty().map(|phone| phone.0),
+        current_password: body.current_password.unwrap_or_default().0,
+        if_version,
+    };
+    Ok(Member::reply(acting.persons().update_self(request).await?.into_inner()))
 }
 
 /// The old and the new password.

@@ -8,6 +8,7 @@ mod documents;
 mod every_route;
 mod lists;
 mod operator;
+mod own_data;
 mod problems;
 mod serving;
 mod sessions;

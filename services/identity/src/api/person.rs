@@ -1,13 +1,20 @@
 //! A member as a person: his photo, and his rights over what is kept of him.
 
+mod close_member_request;
 mod delete_photo;
 mod erase_member;
 mod get_member_erasure;
+mod get_own_data;
 mod get_photo;
+mod list_member_requests;
+mod list_own_requests;
+mod make_own_request;
 mod set_photo;
+mod update_self;
 
 use lethe_access::Permission;
 use lethe_ids::{MemberId, TenantId, UnitId};
+use lethe_keyring::{KeyError, Purpose, Sealer};
 use lethe_proto::{
     erasure::{Attestation, Finding},
     identity::{self as proto, person_service_server::PersonService},
@@ -23,6 +30,7 @@ use crate::{
         self,
         member::MemberRow,
         member_erasure::{MemberErasureRow, Reading},
+        member_request::MemberRequestRow,
     },
 };
 
@@ -32,6 +40,12 @@ serve!(PersonService {
     delete_photo(proto::DeletePhotoRequest) -> proto::DeletePhotoResponse;
     erase_member(proto::EraseMemberRequest) -> proto::MemberErasure;
     get_member_erasure(proto::GetMemberErasureRequest) -> proto::MemberErasure;
+    get_own_data(proto::GetOwnDataRequest) -> proto::GetOwnDataResponse;
+    update_self(proto::UpdateSelfRequest) -> proto::Member;
+    make_own_request(proto::MakeOwnRequestRequest) -> proto::MemberRequest;
+    list_own_requests(proto::ListOwnRequestsRequest) -> proto::ListOwnRequestsResponse;
+    list_member_requests(proto::ListMemberRequestsRequest) -> proto::ListMemberRequestsResponse;
+    close_member_request(proto::CloseMemberRequestRequest) -> proto::MemberRequest;
 });
 
 /// One's own, or somebody else's with the permission.
@@ -86,6 +100,79 @@ fn erasure(row: MemberErasureRow) -> proto::MemberErasure {
         erased_at: row.erased_at.map(timestamp),
         findings: row.findings.into_iter().map(finding).collect(),
     }
+}
+
+/// The seal version of a member's words, and that of the answer.
+const GROUNDS: u32 = 1;
+const ANSWER: u32 = 2;
+
+/// Seals words that stand with a request.
+fn seal_words(
+    sealer: &Sealer,
+    row: &MemberRequestRow,
+    version: u32,
+    words: Option<String>,
+) -> Option<Vec<u8>> {
+    words.map(|words| sealer.seal(Purpose::MemberRequest, row.id.uuid(), version, words.as_bytes()))
+}
+
+/// Opens words that stand with a request; empty where there are none.
+fn open_words(
+    sealer: &Sealer,
+    request: uuid::Uuid,
+    version: u32,
+    sealed: Option<&[u8]>,
+) -> Result<String, Error> {
+    let Some(sealed) = sealed else { return Ok(String::new()) };
+    let opened = sealer.open(Purpose::MemberRequest, request, version, sealed)?;
+    std::str::from_utf8(&opened).map(str::to_owned).map_err(|_| Error::Corrupt("words of a request"))
+}
+
+/// A request as callers see it.
+async fn member_request(
+    identity: &Identity,
+    tenant: TenantId,
+    row: MemberRequestRow,
+) -> Result<proto::MemberRequest, Error> {
+    let (mut grounds, mut answer) = (String::new(), String::new());
+    if row.grounds.is_some() || row.answer.is_some() {
+        match identity.0.keyring.sealer(tenant, row.subject, row.unit).await {
+            Ok(sealer) => {
+                grounds = open_words(&sealer, row.id.uuid(), GROUNDS, row.grounds.as_deref())?;
+                answer = open_words(&sealer, row.id.uuid(), ANSWER, row.answer.as_deref())?;
+            }
+            // Erased since the row was read.
+            Err(KeyError::Destroyed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (state, refusal) = row.state.proto();
+    Ok(proto::MemberRequest {
+        member_request_id: row.id.to_string(),
+        member_id: row.member.to_string(),
+        kind: row.kind.proto().into(),
+        state: state.into(),
+        refusal: refusal.into(),
+        grounds,
+        answer,
+        received_at: Some(timestamp(row.received_at)),
+        due_at: Some(timestamp(row.due_at)),
+        closed_at: row.closed_at.map(timestamp),
+        closed_by: row.closed_by.unwrap_or_default(),
+    })
+}
+
+/// Requests as callers see them.
+async fn member_requests(
+    identity: &Identity,
+    tenant: TenantId,
+    rows: Vec<MemberRequestRow>,
+) -> Result<Vec<proto::MemberRequest>, Error> {
+    let mut requests = Vec::with_capacity(rows.len());
+    for row in rows {
+        requests.push(member_request(identity, tenant, row).await?);
+    }
+    Ok(requests)
 }
 
 fn done<'a>(action: &'static str, member: MemberId, call: &'a Call) -> Done<'a> {

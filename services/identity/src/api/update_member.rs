@@ -1,4 +1,4 @@
-//! `UpdateMember`: name, e-mail address, phone. A new address is indexed before the row says so and the old one forgotten
+//! `UpdateMember`: name, e-mail address, phone; also for `UpdateSelf`. A new address is indexed before the row says so and the old one forgotten
 //! after: a crash or a refusal in between leaves a hint too many, which log-in sees through and the keyring's job takes away,
 //! never a member who is not found.
 
@@ -23,11 +23,31 @@ pub(super) async fn handle(
     let asked = request.into_inner();
     let member: MemberId = id("member_id", &asked.member_id)?;
     let version = super::if_version(asked.if_version)?;
-    let tenant = call.tenant();
-    let mut tx = identity.0.db.tenant(tenant).await?;
-    let mut row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
+    let mut tx = identity.0.db.tenant(call.tenant()).await?;
+    let row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
     drop(tx);
     super::may_touch(&call, &row)?;
+    let change = Change { name: asked.name, email: asked.email, phone: asked.phone };
+    apply(identity, &call, "UpdateMember", row, version, change).await
+}
+
+/// What is to be another one; what is absent stays.
+pub(super) struct Change {
+    pub(super) name: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) phone: Option<String>,
+}
+
+/// Changes the member whose row was read, if it still is the version that the caller saw.
+pub(super) async fn apply(
+    identity: &Identity,
+    call: &Call,
+    action: &'static str,
+    mut row: MemberRow,
+    version: i64,
+    change: Change,
+) -> Result<Member, Error> {
+    let tenant = call.tenant();
     if row.erased.is_some() {
         return Err(Error::MemberErased);
     }
@@ -36,12 +56,12 @@ pub(super) async fn handle(
     }
     let sealer = identity.0.keyring.sealer(tenant, row.subject, row.unit).await?;
     let old = enrol::open_profile(&sealer, &row)?;
-    let new = old.changed(asked.name.as_deref(), asked.email.as_deref(), asked.phone.as_deref())?;
+    let new = old.changed(change.name.as_deref(), change.email.as_deref(), change.phone.as_deref())?;
     row.profile_version += 1;
     row.profile = enrol::seal_profile(&sealer, row.id, row.profile_version, &new);
 
     if old.normalised_email().expose() == new.normalised_email().expose() {
-        write(identity, &call, &mut row).await?;
+        write(identity, call, action, &mut row).await?;
         return Ok(super::member(&row, &new));
     }
     let email = new.normalised_email();
@@ -53,23 +73,24 @@ pub(super) async fn handle(
     if identity.taken(tenant, email.expose(), Some(row.subject), Unborn::Counted).await? {
         return Err(Error::EmailTaken);
     }
-    write(identity, &call, &mut row).await?;
+    write(identity, call, action, &mut row).await?;
     identity.0.keyring.settle_addresses(tenant, row.subject, &addresses, Some(mark)).await?;
     Ok(super::member(&row, &new))
 }
 
-async fn write(identity: &Identity, call: &Call, row: &mut MemberRow) -> Result<(), Error> {
+async fn write(
+    identity: &Identity,
+    call: &Call,
+    action: &'static str,
+    row: &mut MemberRow,
+) -> Result<(), Error> {
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     if !store::member::update_profile(&mut tx, row.id, row.version, &row.profile, row.profile_version).await?
     {
         return Err(Error::VersionMismatch);
     }
-    let done = Done {
-        action: "UpdateMember",
-        target_kind: "member",
-        target_id: row.id.to_string(),
-        request_id: &call.request_id,
-    };
+    let done =
+        Done { action, target_kind: "member", target_id: row.id.to_string(), request_id: &call.request_id };
     identity.record(&mut tx, call.actor(), done).await?;
     tx.commit().await?;
     row.version += 1;

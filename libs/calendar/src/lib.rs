@@ -1,8 +1,9 @@
-//! When an erasure is due: one month from receipt (Art. 12(3) GDPR), counted as Regulation (EEC, Euratom) 1182/71 counts.
+//! When the request of a data subject is due: one month from receipt (Art. 12(3) GDPR), counted as Regulation (EEC, Euratom)
+//! 1182/71 counts. The same for a contact's erasure and for what a member asks.
 //!
 //! A period in months ends on the same date of the next month, or on that month's last day where there is no such date; if
 //! that is a Saturday, Sunday or public holiday, with the end of the next working day. Thirty days is another period and
-//! often a later one. Which days are holidays is data (`config.default.toml`), since it depends on the place.
+//! often a later one. Which days are holidays is data (each service's `config.default.toml`), since it depends on the place.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,18 @@ use jiff::{
     civil::{Date, Weekday},
     tz::TimeZone,
 };
+use serde::Deserialize;
 use time::OffsetDateTime;
+
+/// The section `calendar` of a service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalendarConfig {
+    /// A name of the IANA time zone database.
+    pub time_zone: String,
+    /// `MM-DD`, `easter+N`, `easter-N`, `YYYY-MM-DD`.
+    pub holidays: Vec<String>,
+}
 
 /// Where receipt is dated and working days are counted.
 #[derive(Debug, Clone)]
