@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     body::{Json, Reply},
-    json::{Change, PageLimit, Switch, Text, instant, present, wire_enum},
+    json::{Change, PageLimit, Switch, Text, given, instant, present, wire_enum},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
     problem::Problem,
@@ -213,7 +213,7 @@ pub(crate) async fn get_conversation(
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"status": "resolved", "assigned_member_id": null}))]
 pub(crate) struct ConversationChange {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     status: Option<ConversationStatus>,
     /// `null`: nobody.
@@ -221,7 +221,7 @@ pub(crate) struct ConversationChange {
     #[schema(value_type = Option<String>)]
     assigned_member_id: Change<MemberId>,
     /// All of them anew, of labels that there are.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, nullable = false, max_items = 50)]
     label_ids: Option<Vec<LabelId>>,
 }

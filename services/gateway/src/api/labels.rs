@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     body::{Json, NoBody, Reply},
-    json::Text,
+    json::{Text, given},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
     problem::Problem,
@@ -82,10 +82,10 @@ pub(crate) async fn list_labels(acting: Acting) -> Result<Reply<Labels>, Problem
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "Returns and repairs"}))]
 pub(crate) struct LabelChange {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 64)]
     name: Option<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false, pattern = "^#[0-9A-Fa-f]{6}$")]
     colour: Option<Text>,
 }

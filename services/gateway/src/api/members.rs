@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::member_erasure::MemberErasureMode;
 use crate::{
     body::{Json, NoBody, Reply},
-    json::{Change, PageLimit, Text, instant, present, wire_enum},
+    json::{Change, PageLimit, Text, given, instant, present, wire_enum},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
     problem::Problem,
@@ -200,10 +200,10 @@ pub(crate) async fn get_member(acting: Acting, Id(member): Id<MemberId>) -> Resu
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "Ada King", "phone": null}))]
 pub(crate) struct MemberChange {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
     name: Option<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
     email: Option<Text>,
     /// `null` clears it.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::{contacts::Contact, conversations::Conversation};
 use crate::{
     body::{Json, NoBody, Reply},
+    json::given,
     path::Id,
     precondition::IfMatch,
     problem::Problem,
@@ -101,7 +102,7 @@ pub(crate) async fn get_spam_settings(acting: Acting) -> Result<Reply<SpamSettin
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"detect": true}))]
 pub(crate) struct SpamSettingsChange {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     detect: Option<bool>,
 }

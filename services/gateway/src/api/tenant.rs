@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     body::{Json, Reply},
-    json::{Named, Text, instant},
+    json::{Named, Text, given, instant},
     precondition::IfMatch,
     problem::Problem,
     session::Acting,
@@ -65,10 +65,10 @@ pub(crate) async fn get_tenant(acting: Acting) -> Result<Reply<Tenant>, Problem>
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "Acme Limited", "settings": {"locale": "en", "greeting": null}}))]
 pub(crate) struct TenantChange {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
     name: Option<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
     region: Option<Text>,
     /// Keys given here are set; `null` removes one.

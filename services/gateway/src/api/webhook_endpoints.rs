@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{page::Page, webhook_deliveries::WebhookDelivery};
 use crate::{
     body::{Json, NoBody, Reply},
-    json::{Text, instant, present, wire_enum},
+    json::{Text, given, instant, present, wire_enum},
     path::Id,
     precondition::{IdempotencyKey, IfMatch},
     problem::Problem,
@@ -198,17 +198,17 @@ pub(crate) async fn get_webhook_endpoint(
 pub(crate) struct WebhookEndpointChange {
     /// On the host and port that it is on: another receiver is another endpoint, so that an erasure is told to whom the person
     /// was.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
     url: Option<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
     description: Option<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     event_types: Option<Vec<WebhookEventType>>,
     /// Enabled again, what waits is sent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     enabled: Option<bool>,
 }

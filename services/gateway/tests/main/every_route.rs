@@ -321,6 +321,37 @@ async fn what_creates_needs_an_idempotency_key() {
 }
 
 #[tokio::test]
+async fn a_change_to_null_clears_or_is_refused_and_is_never_ignored() {
+    let edge = edge().await;
+    let document = document();
+    let (mut cleared, mut refused) = (0, 0);
+    for route in routes().into_iter().filter(|route| route.method == Method::PATCH) {
+        let schema = &route.operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let schema = document.pointer(schema.as_str().unwrap().trim_start_matches('#')).unwrap();
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            let is_null = |kind: &Value| kind == "null";
+            let clears = property["type"].as_array().is_some_and(|kinds| kinds.iter().any(is_null))
+                || property["oneOf"]
+                    .as_array()
+                    .is_some_and(|ones| ones.iter().any(|one| is_null(&one["type"])));
+            let body = serde_json::json!({ name: null }).to_string();
+            let changed = Route { body: serde_json::from_str(&body).ok(), ..route.clone() };
+            let answer = edge.send(changed.request()).await;
+            if clears {
+                assert!(answer.status.is_success(), "{} {name}: {answer:?}", route.rpc);
+                cleared += 1;
+            } else {
+                let wrong = (422, "FIELD_INVALID".to_owned(), Some(name.clone()));
+                assert_eq!(answer.problem(), wrong, "{} {name}", route.rpc);
+                refused += 1;
+            }
+        }
+    }
+    assert!(cleared > 5 && refused > 10, "{cleared} {refused}");
+    assert_eq!(edge.behind.calls().len(), cleared);
+}
+
+#[tokio::test]
 async fn what_changes_needs_the_version_that_was_read() {
     let edge = edge().await;
     let changing: Vec<Route> = routes().into_iter().filter(|route| route.method == Method::PATCH).collect();
