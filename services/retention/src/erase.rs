@@ -136,6 +136,7 @@ pub(crate) async fn purge(db: &Database, scope: &Scope, now: OffsetDateTime) -> 
     if fence.contact != scope.contact || fence.erasure != scope.erasure {
         return Err(Error::ScopeNotFenced);
     }
+    store::lock_open(&mut tx, scope.whose()).await?;
     if store::is_another_being_fenced(&mut tx, scope.whose()).await? {
         return Err(Error::OtherErasureBeingFenced);
     }

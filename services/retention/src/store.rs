@@ -21,7 +21,7 @@ pub use erasure::{
 };
 pub use fence::{
     Fence, OwnRows, Whose, fence, fence_of, forget, is_another_being_fenced, is_conversation_fenced,
-    is_fenced, own_rows, unlink,
+    is_fenced, lock_open, own_rows, unlink,
 };
 pub use hasten::hasten;
 pub use hold::{

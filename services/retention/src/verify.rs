@@ -80,6 +80,8 @@ pub(crate) async fn verify_absent(
         };
         findings.push(finding);
     }
+    // A hold stays on record with the reference that a member gave it, whatever that says.
+    findings.push(line("holds.case_reference", Attestation::Declared, 0, 0, "CASE_REFERENCES_KEPT"));
     findings.push(line("old_pages", Attestation::NotLookedAt, 0, 0, "OLD_PAGES_RANDOM_IDS"));
     Ok(VerifyAbsentResponse { findings, verified_at: Some(timestamp(now)) })
 }

@@ -199,6 +199,10 @@ fn sentence(code: &str) -> Option<&'static str> {
         "VOLUME_NOT_DECLARED" => "The operator declares nothing about the index's volume.",
         "BLIND_INDEX_ABSENT" => "The person is no longer found by telephone number or address.",
         "FENCE_KEPT" => "The fence stays and keeps the contact's random id from being written about again.",
+        "CASE_REFERENCES_KEPT" => {
+            "If a legal hold was on it, the hold's reason and the case reference that was given stay on record, without \
+             whose they were about: a reference that names the person still does."
+        }
         "CENSUS_KEY_KEPT" => "The key of the lists of what was there is kept for the second verification.",
         "SUPPRESSION_KEPT" => {
             "If the person had opted out, keyed hashes of their telephone number and address stay on the opt-out list, so \

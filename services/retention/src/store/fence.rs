@@ -180,7 +180,26 @@ pub async fn own_rows(tx: &mut TenantTx, whose: Whose<'_>) -> Result<OwnRows, sq
     Ok(OwnRows { erasures, idempotency_keys })
 }
 
+/// Holds the contact's erasures that are being fenced, or soon will be, as they are until the transaction ends.
+///
+/// # Errors
+/// When PostgreSQL fails.
+pub async fn lock_open(tx: &mut TenantTx, whose: Whose<'_>) -> Result<(), sqlx::Error> {
+    let tenant = tx.tenant().uuid();
+    let (contact, ..) = whose.columns();
+    sqlx::query(
+        "select from erasures where tenant_id = $1 and contact_id = $2 and state in ('requested', 'confirmed')
+          order by erasure_id for update",
+    )
+    .bind(tenant)
+    .bind(contact)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
 /// Whether an erasure of the contact's is being fenced that this service has no fence of yet: it needs to know whose it is.
+/// One that waits for a hold, which may last for years, and that messaging, the first, has not fenced, is no reason to wait.
 ///
 /// # Errors
 /// When PostgreSQL fails.
@@ -190,7 +209,10 @@ pub async fn is_another_being_fenced(tx: &mut TenantTx, whose: Whose<'_>) -> Res
     sqlx::query_scalar(
         "select exists (select from erasures e where e.tenant_id = $1 and e.contact_id = $2
                            and e.fencing_at is not null and e.state = 'confirmed'
-                           and not exists (select from fences f where f.tenant_id = $1 and f.erasure_id = e.erasure_id))",
+                           and not exists (select from fences f where f.tenant_id = $1 and f.erasure_id = e.erasure_id)
+                           and not exists (select from erasure_steps s where s.tenant_id = $1
+                                 and s.erasure_id = e.erasure_id and s.step = 'fence' and s.position = 0
+                                 and s.done_at is null and s.waits_for = 'LEGAL_HOLD'))",
     )
     .bind(tenant)
     .bind(contact)
@@ -205,11 +227,15 @@ pub async fn is_another_being_fenced(tx: &mut TenantTx, whose: Whose<'_>) -> Res
 pub async fn unlink(tx: &mut TenantTx, whose: Whose<'_>, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     let erasures = own_rows(tx, whose).await?.erasures;
     let tenant = tx.tenant().uuid();
-    // Another one of the contact's that has not begun has nothing left to do.
+    // Another one of the contact's that has not begun has nothing left to do, nor has one that a hold kept from beginning.
     sqlx::query(
-        "update erasures set state = 'cancelled', version = version + 1, cancelled_at = $3, next_attempt_at = null,
+        "update erasures e set state = 'cancelled', version = version + 1, cancelled_at = $3, next_attempt_at = null,
                 lease_token = lease_token + 1
-          where tenant_id = $1 and erasure_id = any($2) and state in ('requested', 'confirmed') and fencing_at is null",
+          where tenant_id = $1 and erasure_id = any($2) and state in ('requested', 'confirmed')
+            and (fencing_at is null
+                 or exists (select from erasure_steps s where s.tenant_id = $1 and s.erasure_id = e.erasure_id
+                              and s.step = 'fence' and s.position = 0 and s.done_at is null
+                              and s.waits_for = 'LEGAL_HOLD'))",
     )
     .bind(tenant)
     .bind(&erasures)

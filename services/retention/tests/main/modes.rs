@@ -1,6 +1,6 @@
 //! Erasures of a part of a contact, suppression, and legal holds: what the saga asks, writes down and forgets.
 
-use lethe_ids::{ContactId, ErasureId};
+use lethe_ids::{ContactId, ConversationId, ErasureId};
 use lethe_proto::{
     erasure::{Attestation, Finding, Mode},
     request::{Idempotency, Page},
@@ -263,4 +263,36 @@ async fn a_hold_ends_by_itself_and_one_that_is_refused_is_none() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), ended).await.expect("its end releases it");
     fixture.world.stop().await;
+}
+
+/// A part that a hold keeps from beginning keeps the whole waiting no longer, however long the hold lasts.
+#[tokio::test]
+async fn the_whole_does_not_wait_for_a_part_that_waits_for_a_hold() {
+    let fixture = Fixture::new().await;
+    let contact = fixture.contact();
+    let ask = async |mode: Mode, conversation: String| {
+        let request = RequestErasureRequest {
+            contact_id: contact.to_string(),
+            idempotency: Some(Idempotency { key: format!("k{}", mode as i32) }),
+            mode: mode.into(),
+            conversation_id: conversation,
+            ..RequestErasureRequest::default()
+        };
+        let answer = fixture.client().request_erasure(request).await.unwrap().into_inner();
+        let id = answer.erasure.unwrap().erasure_id;
+        fixture.confirm(&id, &answer.confirmation_token).await.unwrap();
+        id.parse::<ErasureId>().unwrap()
+    };
+    let part = ask(Mode::Conversation, ConversationId::new(fixture.world.entropy.uuid4()).to_string()).await;
+    let refused: Status = Failure::precondition("LEGAL_HOLD_ACTIVE", "as the test wants it").into();
+    fixture.fake("messaging").part().refusals.push_back(refused);
+    let story = fixture.run(part).await;
+    assert_eq!(story, ["did census_key", "fence messaging waits for LEGAL_HOLD", "waits"]);
+    let cancel = CancelErasureRequest { erasure_id: part.to_string() };
+    assert_eq!(reason(fixture.client().cancel_erasure(cancel).await), "ERASURE_FENCED");
+
+    let whole = ask(Mode::Everything, String::new()).await;
+    fixture.run(whole).await;
+    assert_eq!(fixture.get(whole).await.state(), ErasureState::Certified);
+    assert_eq!(fixture.get(part).await.state(), ErasureState::Cancelled, "nothing is left for it to do");
 }

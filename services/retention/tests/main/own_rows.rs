@@ -64,6 +64,10 @@ async fn fence_purge_and_verify_may_come_twice() {
     assert_eq!(found(&after), 0);
     let kept = after.findings.iter().find(|line| line.code == "FENCE_KEPT").unwrap();
     assert_eq!((kept.attestation(), kept.found), (Attestation::Declared, 1));
+    assert!(
+        after.findings.iter().any(|line| line.code == "CASE_REFERENCES_KEPT"),
+        "what a hold was for stays"
+    );
 
     let wrong = VerifyAbsentRequest { census_key: vec![2; 32].into(), ..verify };
     assert_eq!(reason(client.verify_absent(wrong).await), "CENSUS_UNREADABLE");
