@@ -76,15 +76,20 @@ fn write_all(out: &mut String, statement: &Statement) -> fmt::Result {
     section(out, "Kept under a legal hold, and erased when that is released", Attestation::Held)?;
     section(out, "Recipients of the person's data, told of the erasure (Art. 19 GDPR)", Attestation::Told)?;
 
-    writeln!(
-        out,
-        "\nUntil {} an old copy of a key store may still open what an old copy of a",
-        date(statement.shred_bound)
-    )?;
-    writeln!(
-        out,
-        "database holds: the erased is unreadable through the platform. After that date it is unrecoverable, if the\noperator has by then rotated the epoch's key, deleted it, and let the backups of the key store expire."
-    )?;
+    match statement.shred_bound {
+        Some(bound) => writeln!(
+            out,
+            "\nUntil {} an old copy of a key store may still open what an old copy of a\n\
+             database holds: the erased is unreadable through the platform. After that date it is unrecoverable, if the\n\
+             operator has by then rotated the epoch's key, deleted it, and let the backups of the key store expire.",
+            date(bound)
+        )?,
+        None => writeln!(
+            out,
+            "\nThe erased is unreadable through the platform. An old copy of a key store may still open what an old copy of a\n\
+             database holds, for whoever has both and the epoch's key; no date is stated by which that key is gone."
+        )?,
+    }
     writeln!(out, "\nOutside of what is promised")?;
     for code in &statement.outside_the_promise {
         writeln!(out, "  {}", sentence(code).unwrap_or(code))?;
@@ -214,6 +219,10 @@ fn sentence(code: &str) -> Option<&'static str> {
         "OLD_PAGES_KEYSTORE" => {
             "Old pages, logs and backups of the key store may hold wrapped keys and keyed hashes of addresses. The date \
              holds if the operator has by then rotated the epoch's key, deleted it, and let those backups expire."
+        }
+        "EPOCH_KEY_NOT_ROTATED" => {
+            "Old pages, logs and backups of the key store may hold wrapped keys and keyed hashes of addresses, which the epoch's \
+             key opens until it is rotated and deleted: the platform does not do that, and states no date."
         }
         "TOMBSTONES_SET" => {
             "Looked for were destroyed keys without a mark: each has one, so that none is ever made again."

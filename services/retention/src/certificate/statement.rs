@@ -42,10 +42,10 @@ pub struct Statement {
     /// Codes of what the promise does not reach ([`outside`]).
     pub outside_the_promise: Vec<String>,
     /// Until then a copy of a key store made before the purge may still open what an old copy of a database holds: the
-    /// erased is unreadable through the platform. After it, it is unrecoverable, provided that the operator has rotated and
-    /// deleted the epoch's key by then: the platform does not yet do that by itself.
-    #[serde(with = "rfc3339")]
-    pub shred_bound: OffsetDateTime,
+    /// erased is unreadable through the platform. After it, it is unrecoverable. None as long as nothing rotates and deletes
+    /// the epoch's key: then no date is stated. Certificates from before that was so have one.
+    #[serde(with = "rfc3339::option", default, skip_serializing_if = "Option::is_none")]
+    pub shred_bound: Option<OffsetDateTime>,
     /// Where the rights ledger has the erasure.
     pub ledger: LedgerReference,
     /// The key that signs.

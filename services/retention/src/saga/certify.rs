@@ -21,6 +21,8 @@ use crate::{
 
 /// What participants call their key stores.
 const KEYSTORE: &str = "keystore";
+/// What they say of one whose old copies open each other as long as nobody rotates the epoch's key.
+const NOT_ROTATED: &str = "EPOCH_KEY_NOT_ROTATED";
 
 /// A signed certificate that is not kept yet.
 pub(super) struct Signed {
@@ -85,11 +87,11 @@ impl Saga {
             Line {
                 store: KEYSTORE.to_owned(),
                 kind: "wrapped_keys".to_owned(),
-                attestation: Attestation::ResidualUntil,
-                code: "OLD_PAGES_KEYSTORE".to_owned(),
+                attestation: Attestation::Declared,
+                code: NOT_ROTATED.to_owned(),
                 looked_for: 0,
                 found: 0,
-                until: Some(self.keyring.shred_bound()),
+                until: None,
             },
         );
         let mut tx = self.db.tenant(lease.tenant).await?;
@@ -157,11 +159,17 @@ impl Saga {
     }
 }
 
-/// Until no old copy of a key store opens anything any more; no earlier than now.
-fn shred_bound(participants: &[Participant], now: OffsetDateTime) -> OffsetDateTime {
+/// Until no old copy of a key store opens anything any more, no earlier than now; none when one of them has no date.
+fn shred_bound(participants: &[Participant], now: OffsetDateTime) -> Option<OffsetDateTime> {
     let lines = participants.iter().flat_map(|participant| &participant.lines);
-    let bounds = lines.filter(|line| line.store == KEYSTORE).filter_map(|line| line.until);
-    bounds.max().unwrap_or(now).max(now)
+    let mut bound = now;
+    for line in lines.filter(|line| line.store == KEYSTORE) {
+        if line.code == NOT_ROTATED {
+            return None;
+        }
+        bound = line.until.map_or(bound, |until| bound.max(until));
+    }
+    Some(bound)
 }
 
 fn participants(loaded: &Loaded, verified: Step) -> Result<Vec<Participant>, Trouble> {

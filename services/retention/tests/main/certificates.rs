@@ -69,7 +69,7 @@ fn statement(signer: &Signer, certified_at: OffsetDateTime) -> Statement {
             ],
         }],
         outside_the_promise: outside::of(Mode::Everything).map(str::to_owned).collect(),
-        shred_bound: certified_at + time::Duration::days(15),
+        shred_bound: Some(certified_at + time::Duration::days(15)),
         ledger: LedgerReference { number: 7, digest: Digest([6; 32]) },
         key_id: signer.key_id().to_owned(),
     }
