@@ -10,6 +10,7 @@ mod id_14;
 mod id_15;
 mod id_17;
 mod ms_01;
+mod ms_04;
 mod ms_12;
 mod ms_13;
 mod ms_15;
@@ -31,6 +32,7 @@ pub(super) use id_14::id_14_a_member_copies_corrects_and_carries_away_his_data_a
 pub(super) use id_15::id_15_an_operator_reaches_data_only_by_a_timed_grant_in_the_tenants_sight;
 pub(super) use id_17::id_17_limits_by_tenant_key_member_and_address_and_protected_log_in;
 pub(super) use ms_01::ms_01_every_field_of_a_contact_can_be_rectified;
+pub(super) use ms_04::ms_04_a_contact_merged_into_another_is_one_person_and_erased_as_one;
 pub(super) use ms_12::ms_12_stop_opts_out_on_any_channel_and_start_opts_in;
 pub(super) use ms_13::ms_13_a_suppressed_address_stays_blocked_after_the_erasure_until_start;
 pub(super) use ms_15::ms_15_a_resolved_conversation_is_rated_with_stars_and_a_text;

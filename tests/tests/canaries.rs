@@ -43,9 +43,11 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
     let (tag, field, email) = (latin(), canary(platform, SCRIPTS[5].1), format!("{}@example.org", latin()));
     let digits = u64::from_str_radix(&platform.nonce()[..7], 16).expect("hex") % 100_000_000;
     let phone = format!("+4930{digits:08}");
+    let (other_phone, other_email) = (format!("+4940{digits:08}"), format!("{}@example.org", latin()));
     let profile = json!({
         "name": name, "phone": phone, "email": email, "company": company, "address": address,
         "tags": [tag], "custom_fields": {"card": field}, "lifecycle_stage": stage, "lead_score": 71,
+        "other_phones": [other_phone], "other_emails": [other_email],
     });
     let contact = tenant.owner.create("/v1/contacts", &platform.nonce(), profile).await.ok();
     let contact = contact["contact_id"].as_str().expect("an id").to_owned();
@@ -69,6 +71,8 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
         ("name", name),
         ("phone", phone),
         ("e-mail address", email),
+        ("other phone", other_phone),
+        ("other e-mail address", other_email),
         ("company", company),
         ("address", address),
         ("tag", tag),
@@ -218,6 +222,28 @@ async fn an_erased_persons_canaries_are_nowhere_and_nothing_undated_opens() {
         "an old wrapper outside the keystore went unseen: {found}"
     );
     drop(planted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_person_who_was_two_contacts_nothing_is_left_of_either() {
+    let _alone = alone().await;
+    let platform = platform();
+    let tenant = platform.tenant().await;
+    let (survivor, merged) = (write(platform, &tenant).await, write(platform, &tenant).await);
+    let body = json!({"merged_contact_id": merged.contact});
+    tenant.owner.post(&format!("/v1/contacts/{}/merge", survivor.contact), body).await.ok();
+    for person in [&survivor, &merged] {
+        let before = look(platform, person).await;
+        let stores: Vec<_> = before.stores.iter().map(String::as_str).collect();
+        assert_eq!(stores, ["index"], "plaintext outside the search index:\n{before}");
+        assert!(before.undated >= 13, "each subject's values open under its own secret: {before}");
+    }
+    erase(&tenant.owner, &survivor.contact).await;
+    for person in [&survivor, &merged] {
+        let after = look(platform, person).await;
+        assert!(after.is_clean(), "{after}");
+        assert!(after.dated + after.closed > 0, "the sealed values that linger are seen: {after}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -177,6 +177,10 @@ async fn contacts(twice: &mut Twice<'_>) -> String {
     let at = |end: &str| format!("{path}/{end}");
     let change = json!({"company": "Navy"});
     twice.call(("UpdateContact", Method::PATCH, &path, &FIRST, Some(change))).await;
+    let same = json!({"name": "Grace B. Hopper", "email": "hopper@example.org"});
+    let same = twice.tenant.owner.create("/v1/contacts", "same", same).await.ok();
+    let merge = json!({"merged_contact_id": same["contact_id"]});
+    twice.call(("MergeContacts", Method::POST, &at("merge"), &[], Some(merge))).await;
     let consent = json!({"act": "given", "purpose": "marketing", "source": "widget"});
     twice.call(("RecordConsent", Method::POST, &at("consents"), &KEY, Some(consent))).await;
     twice.call(("ListConsents", Method::GET, &at("consents"), &[], None)).await;

@@ -20,6 +20,7 @@ mod log_in_records;
 mod member_erasure;
 mod member_requests;
 mod members;
+mod merge;
 mod messages;
 mod operator_access;
 mod opt_out;
@@ -105,6 +106,7 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(ratings::get_satisfaction))
         .routes(routes!(labels::create_label, labels::list_labels))
         .routes(routes!(labels::update_label, labels::delete_label))
+        .routes(routes!(merge::merge_contacts))
         .routes(routes!(restriction::restrict_contact, restriction::lift_restriction))
         .routes(routes!(opt_out::opt_out_contact, opt_out::opt_in_contact))
         .routes(routes!(consents::list_consents, consents::record_consent))

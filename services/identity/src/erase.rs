@@ -29,6 +29,8 @@ pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) erasure: ErasureId,
     pub(crate) contact: ContactId,
+    /// The other ids that the person was a contact under.
+    pub(crate) others: Vec<ContactId>,
     /// Conversations of a contact who lives on; `None` when the contact itself goes.
     pub(crate) part: Option<Vec<ConversationId>>,
 }
@@ -37,8 +39,16 @@ impl Scope {
     /// Which events are about it.
     fn about(&self) -> About {
         match &self.part {
-            None => About::Contact(self.contact),
+            None => About::Contacts([self.contact].into_iter().chain(self.others.clone()).collect()),
             Some(part) => About::Targets(part.iter().map(ConversationId::to_string).collect()),
+        }
+    }
+
+    /// The same of the person's other ids.
+    fn other_hashes(&self) -> Vec<[u8; 32]> {
+        match self.part {
+            None => self.others.iter().map(|other| contact_hash(self.tenant, *other)).collect(),
+            Some(_) => Vec::new(),
         }
     }
 
@@ -56,6 +66,9 @@ impl Scope {
 #[derive(Serialize, Deserialize)]
 struct Census {
     contact: ContactId,
+    /// The other ids of the person.
+    #[serde(default)]
+    others: Vec<ContactId>,
     audit_events: Vec<AuditId>,
     /// Of a part: the conversations.
     part: Option<Vec<String>>,
@@ -88,7 +101,12 @@ pub(crate) async fn fence(
     let hash = scope.hash();
     let mut tx = db.tenant(scope.tenant).await?;
     // Writers that looked before us are done after this line, and those after us see the fence.
-    store::fence::close(&mut tx, &hash).await?;
+    let others = scope.other_hashes();
+    let mut locks: Vec<&[u8; 32]> = [&hash].into_iter().chain(&others).collect();
+    locks.sort_unstable();
+    for hash in locks {
+        store::fence::close(&mut tx, hash).await?;
+    }
     if let Some(fence) = store::fence::get(&mut tx, scope.id).await? {
         same(scope, &fence)?;
         return Ok(fence);
@@ -96,12 +114,18 @@ pub(crate) async fn fence(
     let audit_events = store::fence::list_events(&mut tx, &scope.about()).await?;
     let count = i64::try_from(audit_events.len()).unwrap_or(i64::MAX);
     let part = scope.part.as_ref().map(|part| part.iter().map(ConversationId::to_string).collect());
-    let census = serde_json::to_vec(&Census { contact: scope.contact, audit_events, part })
-        .map_err(|_| Error::Corrupt("census"))?;
+    let census = serde_json::to_vec(&Census {
+        contact: scope.contact,
+        others: scope.others.clone(),
+        audit_events,
+        part,
+    })
+    .map_err(|_| Error::Corrupt("census"))?;
     let row = FenceRow {
         scope: scope.id,
         erasure: scope.erasure,
         contact_hash: hash,
+        other_hashes: others,
         census_digest: digest::digest(&digest::SHA256, &census).as_ref().to_vec(),
         census: seal_with(census_key, entropy, place(scope), &census),
         audit_events: count,
@@ -128,7 +152,7 @@ pub(crate) async fn purge(
     let census = open_with(census_key, place(scope), &fence.census).map_err(Error::Census)?;
     let census: Census = serde_json::from_slice(&census).map_err(|_| Error::Corrupt("census"))?;
     let about = match census.part {
-        None => About::Contact(census.contact),
+        None => About::Contacts([census.contact].into_iter().chain(census.others).collect()),
         Some(targets) => About::Targets(targets),
     };
     loop {

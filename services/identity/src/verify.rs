@@ -17,6 +17,8 @@ use crate::Error;
 #[serde(deny_unknown_fields)]
 struct Frozen {
     contact: String,
+    #[serde(default)]
+    others: Vec<String>,
     audit_events: Vec<String>,
     #[serde(default)]
     part: Option<Vec<String>>,
@@ -46,7 +48,10 @@ pub(crate) async fn absent(
         Place { tenant, unit: erasure.uuid(), purpose: Purpose::Census, record: scope.uuid(), version: 1 };
     let opened = open_with(census_key, place, &sealed.ok_or(Error::NotFenced)?).map_err(Error::Census)?;
     let frozen: Frozen = serde_json::from_slice(&opened).map_err(|_| Error::Corrupt("census"))?;
-    let contact: ContactId = frozen.contact.parse().map_err(|_| Error::Corrupt("census"))?;
+    let mut contacts: Vec<ContactId> = Vec::with_capacity(1 + frozen.others.len());
+    for contact in [&frozen.contact].into_iter().chain(&frozen.others) {
+        contacts.push(contact.parse().map_err(|_| Error::Corrupt("census"))?);
+    }
     let mut events = Vec::with_capacity(frozen.audit_events.len());
     for event in &frozen.audit_events {
         let event: lethe_ids::AuditId = event.parse().map_err(|_| Error::Corrupt("census"))?;
@@ -63,16 +68,16 @@ pub(crate) async fn absent(
         return Ok(findings);
     }
     let as_text: i64 = sqlx::query_scalar(
-        "select count(*) from audit_events where tenant_id = $1 and (target_id = $2 or actor_id = $2)",
+        "select count(*) from audit_events where tenant_id = $1 and (target_id = any($2) or actor_id = any($2))",
     )
     .bind(tenant.uuid())
-    .bind(contact.to_string())
+    .bind(contacts.iter().map(ToString::to_string).collect::<Vec<_>>())
     .fetch_one(&mut *tx)
     .await?;
-    findings.push(finding("audit_events.target_id", 1, as_text));
+    findings.push(finding("audit_events.target_id", contacts.len(), as_text));
     for (table, column) in contact_columns(&mut tx).await? {
-        let found = naming(&mut tx, &table, &column, contact).await?;
-        findings.push(finding(&format!("{table}.{column}"), 1, found));
+        let found = naming(&mut tx, &table, &column, &contacts).await?;
+        findings.push(finding(&format!("{table}.{column}"), contacts.len(), found));
     }
     findings.push(finding_of("old_pages", Attestation::NotLookedAt, "OLD_PAGES_RANDOM_IDS"));
     Ok(findings)
@@ -131,15 +136,16 @@ async fn naming(
     tx: &mut TenantTx,
     table: &str,
     column: &str,
-    contact: ContactId,
+    contacts: &[ContactId],
 ) -> Result<i64, sqlx::Error> {
     let tenant = tx.tenant();
     // Safe: the table comes quoted from the catalogue, the column is quoted here.
     let column = column.replace('"', "\"\"");
-    let statement = format!("select count(*) from {table} where tenant_id = $1 and \"{column}\"::uuid = $2");
+    let statement =
+        format!("select count(*) from {table} where tenant_id = $1 and \"{column}\"::uuid = any($2)");
     sqlx::query_scalar(AssertSqlSafe(statement))
         .bind(tenant.uuid())
-        .bind(contact.uuid())
+        .bind(contacts.iter().map(|contact| contact.uuid()).collect::<Vec<_>>())
         .fetch_one(&mut **tx)
         .await
 }

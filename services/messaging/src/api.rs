@@ -34,6 +34,7 @@ mod list_webhook_endpoints;
 mod look_up_contacts;
 mod mark_read;
 mod mark_spam;
+mod merge_contacts;
 mod open_conversation;
 mod opt_in_contact;
 mod opt_out_contact;
@@ -98,6 +99,7 @@ serve!(ContactService {
     look_up_contacts(proto::LookUpContactsRequest) -> proto::LookUpContactsResponse;
     list_contacts(proto::ListContactsRequest) -> proto::ListContactsResponse;
     update_contact(proto::UpdateContactRequest) -> proto::Contact;
+    merge_contacts(proto::MergeContactsRequest) -> proto::Contact;
     restrict_contact(proto::RestrictContactRequest) -> proto::Contact;
     lift_restriction(proto::LiftRestrictionRequest) -> proto::Contact;
     record_consent(proto::RecordConsentRequest) -> proto::Consent;

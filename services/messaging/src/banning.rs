@@ -37,7 +37,7 @@ impl State {
     ) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             let mut tx = self.tx(call.tenant).await?;
-            let row = contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+            let row = contact::require(&mut tx, contact).await?;
             drop(tx);
             let profile = self.open_profile(call.tenant, &row).await?;
             let addresses = profile.addresses();
@@ -45,7 +45,7 @@ impl State {
             let mut tx = self.tx(call.tenant).await?;
             // The addresses' locks: whoever is created with one meanwhile sees the ban or is seen.
             macs.lock_and_ask(&mut tx).await?;
-            head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+            head::require(&mut tx, contact).await?;
             if contact::version(&mut tx, contact).await? != Some(row.version) {
                 continue;
             }

@@ -18,9 +18,9 @@ pub(crate) const RESEALED: &str = "messages_resealed";
 /// What a scope held. Ids are 16 bytes each, one after the other.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Census {
-    /// Whom it is about.
+    /// Whom it is about: all ids of the person.
     #[prost(bytes = "vec", tag = "1")]
-    contact: Vec<u8>,
+    contacts: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     subjects: Vec<u8>,
     #[prost(bytes = "vec", tag = "3")]
@@ -67,7 +67,7 @@ impl Counted {
 impl Census {
     /// The census of a contact. `rows` are (table, id), sorted.
     pub(crate) fn new(
-        contact: ContactId,
+        contacts: &[ContactId],
         subjects: &[SubjectId],
         units: &[UnitId],
         conversations: &[ConversationId],
@@ -83,7 +83,7 @@ impl Census {
             }
         }
         Self {
-            contact: contact.uuid().as_bytes().to_vec(),
+            contacts: join(contacts.iter().map(|id| id.uuid())),
             subjects: join(subjects.iter().map(|id| id.uuid())),
             units: join(units.iter().map(|id| id.uuid())),
             conversations: join(conversations.iter().map(|id| id.uuid())),
@@ -91,6 +91,10 @@ impl Census {
         }
     }
 
+    /// All ids of the person.
+    pub(crate) fn contacts(&self) -> Vec<ContactId> {
+        split(&self.contacts).map(ContactId::new).collect()
+    }
     /// Its subjects.
     pub(crate) fn subjects(&self) -> Vec<SubjectId> {
         split(&self.subjects).map(SubjectId::new).collect()
@@ -188,7 +192,8 @@ mod tests {
             suppress: false,
         };
         let rows = [("a".to_owned(), id(9)), ("b".to_owned(), id(7)), ("b".to_owned(), id(8))];
-        let census = Census::new(scope.contact, &[SubjectId::new(id(5))], &[UnitId::new(id(6))], &[], &rows);
+        let census =
+            Census::new(&[scope.contact], &[SubjectId::new(id(5))], &[UnitId::new(id(6))], &[], &rows);
         let (digest, sealed) = census.seal(&scope, &[7; 32], &Entropy::seeded(1));
         assert_eq!(digest.len(), 32);
         let opened = Census::open(&scope, &[7; 32], &sealed).unwrap();

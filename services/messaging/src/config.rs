@@ -57,6 +57,8 @@ pub struct ConversationsConfig {
     pub cached: u64,
     /// Seconds.
     pub cached_s: u64,
+    /// Most conversations that a merge of two contacts hands over.
+    pub most_merged: u32,
 }
 
 /// `messaging.idempotency`.

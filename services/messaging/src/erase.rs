@@ -6,7 +6,7 @@
 //!
 //! Each column of the type contact_id or conversation_id has a statement here; a test fails on one that has none.
 
-use lethe_ids::{ConversationId, SubjectId, TenantId, UnitId};
+use lethe_ids::{ContactId, ConversationId, SubjectId, TenantId, UnitId};
 use lethe_outbox::{Actor, Audit};
 use time::OffsetDateTime;
 
@@ -18,7 +18,7 @@ use crate::{
     store::{
         eraser::{self, ERASERS, Eraser},
         fence::{self, FenceRow},
-        hold, notice, reseal,
+        hold, merge, notice, reseal,
     },
 };
 
@@ -42,11 +42,19 @@ impl State {
         let census = Census::open(scope, census_key, &fence.census)?;
         let held = hold::held_of_scope(&mut tx, scope.id).await?;
         let reach = match scope.is_whole() {
-            true => fence::reach_of(&mut tx, scope.contact, &held).await?,
+            true => fence::reach_of(&mut tx, &fence.contacts(), &held).await?,
             false => {
                 let mut open = fence.conversations();
                 open.retain(|conversation| !held.contains(conversation));
                 fence::reach_of_part(&mut tx, &open).await?
+            }
+        };
+        // Where a part goes, the contact lives on, and may have been merged since.
+        let contacts = match scope.is_whole() {
+            true => fence.contacts(),
+            false => {
+                let owner = merge::owner_of(&mut tx, scope.contact).await?;
+                merge::ids_of(&mut tx, owner).await?
             }
         };
         drop(tx);
@@ -91,7 +99,7 @@ impl State {
             false => eraser::of_part().collect(),
         };
         for eraser in erasers {
-            self.erase_rows(scope, eraser, &conversations).await?;
+            self.erase_rows(scope, eraser, (&contacts, &conversations)).await?;
         }
         let at = fence.purged_at.unwrap_or_else(|| self.clock.now());
         let mut tx = self.tx(scope.tenant).await?;
@@ -128,9 +136,9 @@ impl State {
     ) -> Result<Option<SubjectId>, Error> {
         if scope.mode == Mode::ContactOnly {
             let mut tx = self.tx(scope.tenant).await?;
-            let moving = fence::reach_of(&mut tx, scope.contact, held).await?.conversations;
+            let moving = fence::reach_of(&mut tx, &fence.contacts(), held).await?.conversations;
             drop(tx);
-            self.move_away(scope, fence.heir(), &moving).await?;
+            self.move_away(scope, fence, &moving).await?;
         }
         let released = match held {
             [] => fence.hold_subject(),
@@ -187,12 +195,12 @@ impl State {
         &self,
         scope: &Scope,
         eraser: &Eraser,
-        conversations: &[ConversationId],
+        (contacts, conversations): (&[ContactId], &[ConversationId]),
     ) -> Result<(), Error> {
         let most = i64::from(self.config.erasure.batch.max(1));
         loop {
             let mut tx = self.tx(scope.tenant).await?;
-            let gone = eraser::erase(&mut tx, eraser, scope.contact, conversations, most).await?;
+            let gone = eraser::erase(&mut tx, eraser, contacts, conversations, most).await?;
             if gone == 0 {
                 return Ok(());
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lethe_ids::ContactId;
 use lethe_keyring::{KeyError, OpenError};
 use lethe_service::Failure;
 use tonic::{Code, Status};
@@ -20,6 +21,9 @@ pub(crate) enum Error {
     /// There is none, or it is another tenant's, or fenced: `contact`, `conversation`, `message`.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// The contact was merged into this one.
+    #[error("the contact was merged")]
+    Merged(ContactId),
     /// It was made by the request that is repeated here, and is gone: `contact`, `conversation`, `message`.
     #[error("the {0} is gone")]
     Gone(&'static str),
@@ -38,7 +42,7 @@ pub(crate) enum Error {
     /// A legal hold forbids the change.
     #[error("a legal hold is active")]
     Held,
-    /// It is being erased: nothing can be held any more.
+    /// It, or a part of it, is being erased: nothing can be held or merged.
     #[error("it is being erased")]
     BeingErased,
     /// A message could not be moved off the secret that is to die.
@@ -128,6 +132,9 @@ impl From<Error> for Failure {
             Error::Invalid(invalid) => Self::invalid(invalid.field, invalid.message),
             Error::Field(failure) => failure,
             Error::NotFound(noun) => Self::not_found(noun),
+            Error::Merged(survivor) => {
+                Self::precondition("CONTACT_MERGED", format!("the contact was merged: it is {survivor} now"))
+            }
             Error::Gone(noun) => Self::new(
                 Code::NotFound,
                 format!("{}_GONE", noun.to_uppercase()),
@@ -148,9 +155,7 @@ impl From<Error> for Failure {
                 "processing of the contact is restricted (GDPR Art. 18)",
             ),
             Error::Held => Self::precondition("LEGAL_HOLD_ACTIVE", "it is under a legal hold"),
-            Error::BeingErased => {
-                Self::precondition("BEING_ERASED", "it is being erased; it can be held no more")
-            }
+            Error::BeingErased => Self::precondition("BEING_ERASED", "it, or a part of it, is being erased"),
             Error::HoldReleased => Self::precondition("HOLD_RELEASED", "the hold was released"),
             Error::NotResealed => Self::internal("a message is still sealed under the person's secret"),
             Error::MessageDeleted => Self::precondition("MESSAGE_DELETED", "the message is deleted"),

@@ -96,10 +96,13 @@ impl Webhooks {
     ) -> Result<(), Error> {
         let state = &self.0;
         let mut tx = state.tx(notification.tenant).await?;
-        if let Some(contact) = about.contact
-            && !head::holds_off_fence(&mut tx, contact, about.conversation).await?
-        {
-            return Ok(());
+        let mut about = about.clone();
+        if let Some(contact) = about.contact {
+            // Who was merged meanwhile is told of as who it is now.
+            about.contact = head::holds_off_fence(&mut tx, contact, about.conversation).await?;
+            if about.contact.is_none() {
+                return Ok(());
+            }
         }
         let listening = webhook_delivery::lock_listening(&mut tx, event_type as i16, notification.at).await?;
         if listening.is_empty() {
@@ -107,7 +110,7 @@ impl Webhooks {
         }
         for endpoint in listening {
             let event = (notification.event_id, event_type, notification.at);
-            state.queue_delivery(&mut tx, endpoint, event, about).await?;
+            state.queue_delivery(&mut tx, endpoint, event, &about).await?;
         }
         tx.commit().await?;
         state.queued.notify_one();

@@ -59,6 +59,7 @@ pub use config::{
 pub use domain::reach::{Network, NotANetwork};
 pub use store::{
     eraser::{ERASERS, Eraser},
+    merge::{MOVERS, Mover},
     reseal::{RESEALED, Resealed},
 };
 
@@ -83,6 +84,7 @@ pub fn migrations() -> Vec<Migration> {
         own(121, "inbox", include_str!("../migrations/0121_inbox.sql")),
         own(140, "webhooks", include_str!("../migrations/0140_webhooks.sql")),
         own(141, "notices", include_str!("../migrations/0141_notices.sql")),
+        own(150, "merges", include_str!("../migrations/0150_merges.sql")),
         own(160, "evidence", include_str!("../migrations/0160_evidence.sql")),
         own(161, "released_holds", include_str!("../migrations/0161_released_holds.sql")),
         own(162, "kept_notices", include_str!("../migrations/0162_kept_notices.sql")),

@@ -174,14 +174,14 @@ impl State {
     ) -> Result<Option<Outcome>, Error> {
         for _ in 0..ATTEMPTS {
             let mut tx = self.tx(tenant).await?;
-            let row = contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+            let row = contact::require(&mut tx, contact).await?;
             drop(tx);
             let profile = self.open_profile(tenant, &row).await?;
             let addresses = profile.addresses();
             let macs = self.suppression_macs(tenant, &addresses).await?;
             let mut tx = self.tx(tenant).await?;
             macs.lock_and_ask(&mut tx).await?;
-            let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+            let head = head::require(&mut tx, contact).await?;
             if contact::version(&mut tx, contact).await? != Some(row.version) {
                 continue;
             }

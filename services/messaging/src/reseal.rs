@@ -26,7 +26,8 @@ use crate::{
     state::State,
     store::{
         contact::{self, NewContact},
-        fence, head,
+        fence::{self, FenceRow},
+        head,
         reseal::{self, Anew, RESEALED, Resealed},
     },
 };
@@ -39,18 +40,18 @@ impl State {
     pub(crate) async fn move_away(
         &self,
         scope: &Scope,
-        heir: Option<(ContactId, SubjectId)>,
+        fence: &FenceRow,
         conversations: &[ConversationId],
     ) -> Result<(), Error> {
         if !conversations.is_empty() {
-            let heir = match heir {
+            let heir = match fence.heir() {
                 Some(heir) => heir,
-                None => self.make_heir(scope).await?,
+                None => self.make_heir(scope, fence.contacts()[0]).await?,
             };
             for conversation in conversations {
                 self.reseal(scope, *conversation, heir.1, Some(heir.0)).await?;
             }
-        } else if heir.is_none() {
+        } else if fence.heir().is_none() {
             return Ok(());
         }
         // All have moved: nothing says any more where.
@@ -60,7 +61,7 @@ impl State {
         Ok(())
     }
 
-    async fn make_heir(&self, scope: &Scope) -> Result<(ContactId, SubjectId), Error> {
+    async fn make_heir(&self, scope: &Scope, of: ContactId) -> Result<(ContactId, SubjectId), Error> {
         let (tenant, at) = (scope.tenant, self.clock.now());
         let contact = ContactId::new(self.entropy.uuid7(&self.clock));
         let (subject, unit) = (SubjectId::new(self.entropy.uuid4()), UnitId::new(self.entropy.uuid4()));
@@ -70,7 +71,7 @@ impl State {
         let mut tx = self.tx(tenant).await?;
         let new = NewContact { contact, subject, unit, profile: &profile, opted_out: true, at };
         contact::insert(&mut tx, &new).await?;
-        reseal::copy_head(&mut tx, scope.contact, contact).await?;
+        reseal::copy_head(&mut tx, of, contact).await?;
         let seq = head::count_up(&mut tx, contact).await?;
         contact::touch(&mut tx, contact, seq, at).await?;
         fence::note_heir(&mut tx, scope.id, Some((contact, subject))).await?;

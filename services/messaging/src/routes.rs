@@ -73,7 +73,7 @@ impl Routes {
         Self(cache)
     }
 
-    /// Forgets conversations: the fence's.
+    /// Forgets conversations: the fence's and the merge's.
     pub(crate) fn evict(&self, tenant: TenantId, conversations: &[ConversationId]) {
         for conversation in conversations {
             self.0.invalidate(&(tenant, *conversation));
@@ -132,7 +132,7 @@ impl State {
         let unit = UnitId::new(self.entropy.uuid4());
         self.create_secrets(tenant, None, &[unit], subject).await?;
         let mut tx = self.tx(tenant).await?;
-        head::lock_for(&mut tx, contact, conversation).await?.ok_or(Error::NotFound("conversation"))?;
+        head::require_for(&mut tx, contact, conversation, "conversation").await?;
         let inserted = conversation::insert_unit(&mut tx, conversation, month, unit).await?;
         if inserted {
             tx.commit().await?;

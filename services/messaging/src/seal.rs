@@ -151,6 +151,18 @@ impl State {
         Ok(messages)
     }
 
+    /// A consent's source. Of a contact that was merged it is under the secret of who it was then: the header says which.
+    pub(crate) async fn open_source(
+        &self,
+        tenant: TenantId,
+        consent: ConsentId,
+        sealed: &[u8],
+    ) -> Result<String, Error> {
+        let header = header::parse(sealed).ok_or(OpenError::Format)?;
+        let sealer = self.sealer(tenant, header.subject, header.unit, "contact").await?;
+        utf8(sealer.open(Purpose::ConsentNote, consent.uuid(), 1, sealed)?, "consents.source")
+    }
+
     /// One message with its text.
     pub(crate) async fn open_message(&self, tenant: TenantId, row: MessageRow) -> Result<Message, Error> {
         self.open_messages(tenant, &[row]).await?.pop().ok_or(Error::NotFound("message"))
@@ -254,11 +266,6 @@ pub(crate) fn open_comment(sealer: &Sealer, rating: RatingId, sealed: &[u8]) -> 
 /// A consent's source as it is stored.
 pub(crate) fn seal_source(sealer: &Sealer, consent: ConsentId, source: &str) -> Vec<u8> {
     sealer.seal(Purpose::ConsentNote, consent.uuid(), 1, source.as_bytes())
-}
-
-/// A consent's source.
-pub(crate) fn open_source(sealer: &Sealer, consent: ConsentId, sealed: &[u8]) -> Result<String, Error> {
-    utf8(sealer.open(Purpose::ConsentNote, consent.uuid(), 1, sealed)?, "consents.source")
 }
 
 fn utf8(bytes: Zeroizing<Vec<u8>>, column: &'static str) -> Result<String, Error> {

@@ -15,6 +15,7 @@ pub(crate) mod head;
 pub(crate) mod hold;
 pub(crate) mod idempotency;
 pub(crate) mod label;
+pub(crate) mod merge;
 pub(crate) mod message;
 pub(crate) mod notice;
 pub(crate) mod opt_out;

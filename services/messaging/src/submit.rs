@@ -1,6 +1,6 @@
 //! From a request to an accepted message: find the conversation, seal the text, have it stored, answer.
 
-use lethe_ids::{ConversationId, MessageId};
+use lethe_ids::{ContactId, ConversationId, MessageId};
 use lethe_proto::{
     event::MessageChanged,
     messaging::{AcceptedMessage, DeliveryState, Direction, Message},
@@ -15,6 +15,7 @@ use crate::{
     seal,
     state::{Call, State},
     store::{
+        hold,
         idempotency::Once,
         message::{self, Item, Outcome},
     },
@@ -35,6 +36,32 @@ impl State {
     /// # Errors
     /// As `SendMessage` and `ReceiveMessage` say.
     pub(crate) async fn submit(&self, draft: Draft) -> Result<AcceptedMessage, Error> {
+        let mut tried = None;
+        match self.submit_to(&draft, &mut tried).await {
+            // The contact that was remembered may have been merged into another.
+            Err(Error::NotFound(_) | Error::Gone(_) | Error::Merged(_))
+                if self.was_moved(&draft, tried).await? =>
+            {
+                self.routes.evict(draft.call.tenant, &[draft.conversation]);
+                self.submit_to(&draft, &mut tried).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether the conversation is there, with another contact than was tried.
+    async fn was_moved(&self, draft: &Draft, tried: Option<ContactId>) -> Result<bool, Error> {
+        let Some(tried) = tried else { return Ok(false) };
+        let mut tx = self.tx(draft.call.tenant).await?;
+        let now = hold::contact_of(&mut tx, draft.conversation).await?;
+        Ok(now.is_some_and(|now| now != tried))
+    }
+
+    async fn submit_to(
+        &self,
+        draft: &Draft,
+        tried: &mut Option<ContactId>,
+    ) -> Result<AcceptedMessage, Error> {
         let (tenant, at) = (draft.call.tenant, self.clock.now());
         let found = match self.route(tenant, draft.conversation, at).await {
             Ok((route, unit)) => {
@@ -43,9 +70,10 @@ impl State {
             Err(error) => Err(error),
         };
         let (route, sealer) = match found {
-            Err(Error::NotFound(noun)) => return Err(self.never_or_gone(&draft, noun).await?),
+            Err(Error::NotFound(noun)) => return Err(self.never_or_gone(draft, noun).await?),
             found => found?,
         };
+        *tried = Some(route.contact);
         let id = MessageId::new(self.entropy.uuid7(&self.clock));
         let outbound = draft.direction == Direction::Outbound;
         let changed = MessageChanged {
@@ -87,7 +115,7 @@ impl State {
                     let ids = (route.contact, route.conversation);
                     self.detect_spam(tenant, ids, draft.text.expose(), at).await;
                 }
-                let message = accepted(&draft, &route, changed, at, seq);
+                let message = accepted(draft, &route, changed, at, seq);
                 Ok(AcceptedMessage { message: Some(message), replayed: false })
             }
             Outcome::Replayed(message) => self.replay(&draft.call, message).await,

@@ -158,7 +158,7 @@ async fn rows(
     .await?;
     let ids = |domain: &str| -> Vec<Uuid> {
         match domain {
-            "contact_id" if scope.is_whole() => vec![scope.contact.uuid()],
+            "contact_id" if scope.is_whole() => census.contacts().iter().map(|id| id.uuid()).collect(),
             // Where they are kept, and where the contact lives on, the id alone says nothing.
             "conversation_id" if scope.mode == Mode::ContactOnly => Vec::new(),
             "contact_id" => Vec::new(),

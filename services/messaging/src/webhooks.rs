@@ -213,15 +213,18 @@ impl State {
         let (now, mut about) = (self.clock.now(), delivery.about());
         let mut tx = self.tx(tenant).await?;
         if let Some(contact) = about.contact {
-            if !head::holds_off_fence(&mut tx, contact, about.conversation).await? {
+            let Some(contact) = head::holds_off_fence(&mut tx, contact, about.conversation).await? else {
                 webhook_delivery::delete(&mut tx, delivery.id()).await?;
                 tx.commit().await?;
                 return Ok(true);
-            }
+            };
+            about.contact = Some(contact);
             let id = self.entropy.uuid7(&self.clock);
             webhook_delivery::note_recipient(&mut tx, id, contact, receiver.endpoint, now).await?;
         }
-        about.contact = about.contact.or(delivery.erased());
+        if let Some((erased, others)) = delivery.erased() {
+            (about.contact, about.others) = (Some(erased), others);
+        }
         let number = delivery.attempts.unsigned_abs() + 1;
         let [luck] = self.entropy.bytes();
         let wait = webhook::wait_after(number, &self.config.webhooks.backoff_s, luck);

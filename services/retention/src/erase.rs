@@ -35,6 +35,8 @@ pub(crate) struct Scope {
     pub erasure: ErasureId,
     /// Whose rows.
     pub contact: ContactId,
+    /// The other ids that the person was a contact under.
+    pub others: Vec<ContactId>,
     /// How much of the contact.
     pub mode: Mode,
     /// Of a mode that is a part: which conversations.
@@ -45,7 +47,7 @@ impl Scope {
     /// Whose rows are to go.
     pub(crate) fn whose(&self) -> Whose<'_> {
         match self.mode.is_whole() {
-            true => Whose::Contact(self.contact),
+            true => Whose::Contact(self.contact, &self.others),
             false => Whose::Part(self.erasure, &self.conversations),
         }
     }
@@ -110,6 +112,7 @@ pub(crate) async fn fence(
         scope: scope.scope,
         erasure: scope.erasure,
         contact: scope.contact,
+        others: if scope.mode.is_whole() { scope.others.clone() } else { Vec::new() },
         mode: scope.mode,
         conversation: match scope.mode {
             Mode::Conversation => scope.conversations.first().copied(),
@@ -119,7 +122,7 @@ pub(crate) async fn fence(
         census: seal_with(census_key, entropy, place(scope), &census),
         answer: answer.encode_to_vec(),
     };
-    store::fence(&mut tx, entropy.uuid4(), &fence).await?;
+    store::fence(&mut tx, || entropy.uuid4(), &fence).await?;
     // Two calls at once: the one that came second answers what the first froze.
     let kept = store::fence_of(&mut tx, scope.scope).await?.ok_or(Error::ScopeNotFenced)?;
     tx.commit().await?;

@@ -264,6 +264,7 @@ impl Saga {
             mode: mode_to_wire(erasure.mode).into(),
             conversation_ids: loaded.conversations()?,
             suppress: erasure.suppress,
+            other_contact_ids: loaded.other_contacts()?,
         };
         Ok(participant::Call::new(name, self.peers.client(name, &context), scope))
     }
@@ -448,6 +449,17 @@ impl Loaded {
                 Ok(fenced.conversation_ids)
             }
         }
+    }
+
+    /// The other ids that the person was a contact under, as messaging said when it was fenced, before any other.
+    fn other_contacts(&self) -> Result<Vec<String>, Trouble> {
+        let first = self.steps.iter().find(|row| {
+            row.stage.step == Step::Fence && row.stage.participant == Some(0) && row.answer.is_some()
+        });
+        let (Some(_), Some(contact)) = (first, self.erasure.contact) else { return Ok(Vec::new()) };
+        let mut fenced: FenceResponse = self.answer(Step::Fence, Some(0))?;
+        fenced.contact_ids.retain(|id| *id != contact.to_string());
+        Ok(fenced.contact_ids)
     }
 
     /// The digests of the participants' censuses, in their order.

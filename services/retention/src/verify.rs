@@ -58,8 +58,11 @@ pub(crate) async fn verify_absent(
         re_read("idempotency_keys", census.idempotency_keys.len(), keys, "ROWS_ABSENT"),
     ];
     // Where a part is erased the contact lives on, and other rows may name it.
-    let (domain, ids, code) = match scope.mode.is_whole() {
-        true => ("contact_id", vec![scope.contact.uuid()], "CONTACT_ID_ABSENT"),
+    let (domain, ids, code): (_, Vec<Uuid>, _) = match scope.mode.is_whole() {
+        true => {
+            let ids = [scope.contact].iter().chain(&scope.others).map(|contact| contact.uuid()).collect();
+            ("contact_id", ids, "CONTACT_ID_ABSENT")
+        }
         false => {
             let ids = scope.conversations.iter().map(|conversation| conversation.uuid()).collect();
             ("conversation_id", ids, "CONVERSATION_ID_ABSENT")

@@ -96,11 +96,13 @@ fn scope(scope: Option<erasure::Scope>) -> Result<Scope, Failure> {
             Reach::Part(ids.collect::<Result<_, _>>()?)
         }
     };
+    let others = scope.other_contact_ids.iter().map(|text| id("scope.other_contact_ids", text));
     Ok(Scope {
         scope: id("scope.scope_id", &scope.scope_id)?,
         tenant: id("scope.tenant_id", &scope.tenant_id)?,
         erasure: id("scope.erasure_id", &scope.erasure_id)?,
         contact: id("scope.contact_id", &scope.contact_id)?,
+        others: others.collect::<Result<_, _>>()?,
         reach,
     })
 }

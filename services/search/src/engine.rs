@@ -145,8 +145,8 @@ pub struct Expunged {
 /// What is looked for in everything a shard has on disk.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// No document may name this contact.
-    pub contact: Option<ContactId>,
+    /// No document may name one of these contacts.
+    pub contacts: Vec<ContactId>,
     /// No document may have one of these ids.
     pub messages: Vec<MessageId>,
     /// No document may name one of these conversations.

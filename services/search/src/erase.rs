@@ -32,10 +32,17 @@ pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) erasure: ErasureId,
     pub(crate) contact: ContactId,
+    /// The other ids that the person was a contact under.
+    pub(crate) others: Vec<ContactId>,
     pub(crate) reach: Reach,
 }
 
 impl Scope {
+    /// All ids of the person.
+    pub(crate) fn contacts(&self) -> impl Iterator<Item = ContactId> + '_ {
+        [self.contact].into_iter().chain(self.others.iter().copied())
+    }
+
     pub(crate) fn seat(&self) -> Seat {
         Seat { tenant: self.tenant, scope: self.scope, erasure: self.erasure }
     }
@@ -53,12 +60,18 @@ pub(crate) async fn count(indexer: &Indexer, scope: &Scope) -> Result<(u64, u64)
 
 /// What is visible of the scope.
 async fn documents(indexer: &Indexer, scope: &Scope) -> Result<Vec<MessageId>, Error> {
-    let Reach::Part(conversations) = &scope.reach else {
-        return Ok(indexer.engine.documents(scope.tenant, Some(scope.contact)).await?);
-    };
     let mut documents = Vec::new();
-    for conversation in conversations {
-        documents.extend(indexer.engine.conversation(scope.tenant, *conversation).await?);
+    match &scope.reach {
+        Reach::Part(conversations) => {
+            for conversation in conversations {
+                documents.extend(indexer.engine.conversation(scope.tenant, *conversation).await?);
+            }
+        }
+        _ => {
+            for contact in scope.contacts() {
+                documents.extend(indexer.engine.documents(scope.tenant, Some(contact)).await?);
+            }
+        }
     }
     documents.sort_unstable();
     Ok(documents)
@@ -68,7 +81,13 @@ async fn documents(indexer: &Indexer, scope: &Scope) -> Result<Vec<MessageId>, E
 async fn progress_rows(tx: &mut TenantTx, scope: &Scope) -> Result<u64, Error> {
     match scope.reach {
         Reach::Part(_) => Ok(0),
-        _ => Ok(store::progress::count(tx, scope.contact).await?),
+        _ => {
+            let mut rows = 0;
+            for contact in scope.contacts() {
+                rows += store::progress::count(tx, contact).await?;
+            }
+            Ok(rows)
+        }
     }
 }
 
@@ -80,7 +99,7 @@ pub(crate) async fn fence(indexer: &Indexer, scope: &Scope, key: &[u8; 32]) -> R
         _ => None,
     };
     let ids = (scope.scope, scope.erasure, scope.contact);
-    store::fences::put(&mut tx, ids, part, indexer.clock.now()).await?;
+    store::fences::put(&mut tx, ids, part, &scope.others, indexer.clock.now()).await?;
     tx.commit().await?;
     // The barrier: whoever comes after this turn has seen the fence, whoever came before is visible.
     let turn = indexer.turn(scope.tenant).await?;
@@ -119,7 +138,11 @@ pub(crate) async fn purge(indexer: &Indexer, scope: &Scope, key: &[u8; 32]) -> R
                 turn.remove_conversation(*conversation).await?;
             }
         }
-        _ => drop(turn.remove_contact(scope.contact).await?),
+        _ => {
+            for contact in scope.contacts() {
+                turn.remove_contact(contact).await?;
+            }
+        }
     }
     // Also when there was nothing to delete: an earlier call may have ended between the two.
     turn.expunge().await?;
@@ -129,7 +152,13 @@ pub(crate) async fn purge(indexer: &Indexer, scope: &Scope, key: &[u8; 32]) -> R
     let mut tx = indexer.db.tenant(scope.tenant).await?;
     let progress_rows = match scope.reach {
         Reach::Part(_) => 0,
-        _ => store::progress::remove(&mut tx, scope.contact).await?.max(census.progress_rows),
+        _ => {
+            let mut rows = 0;
+            for contact in scope.contacts() {
+                rows += store::progress::remove(&mut tx, contact).await?;
+            }
+            rows.max(census.progress_rows)
+        }
     };
     let purged = Purged { documents: gone.len() as u64, progress_rows, at: indexer.clock.now() };
     store::fences::note_purged(&mut tx, scope.scope, purged).await?;

@@ -56,6 +56,11 @@ pub fn migrations() -> Vec<Migration> {
         name: "modes",
         sql: include_str!("../migrations/0110_modes.sql"),
     });
+    migrations.push(Migration {
+        version: 120,
+        name: "merged",
+        sql: include_str!("../migrations/0120_merged.sql"),
+    });
     migrations
 }
 

@@ -16,7 +16,7 @@ use crate::{
 /// What was looked for and what is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verified {
-    /// Ids of the census, and the contact's own.
+    /// Ids of the census, and the contact's own ones.
     pub(crate) looked_for: u64,
     /// In the engine's files.
     pub(crate) index: Scanned,
@@ -33,24 +33,26 @@ pub(crate) async fn verify_absent(
     scope: &Scope,
     key: &[u8; 32],
 ) -> Result<Verified, Error> {
-    let (seat, contact) = (scope.seat(), scope.contact);
+    let (seat, contacts) = (scope.seat(), scope.contacts().collect::<Vec<_>>());
+    let named = contacts.len() as u64;
     let sealed = sealed_census(db, seat.tenant, seat.scope).await?.ok_or(Error::NotFenced)?;
     let census = Census::open(key, seat, &sealed)?;
     let counted = census.messages.len() as u64;
     let (looked_for, wanted) = match &scope.reach {
-        Reach::Everything => {
-            (counted + 1, Wanted { contact: Some(contact), messages: census.messages, conversations: vec![] })
-        }
+        Reach::Everything => (
+            counted + named,
+            Wanted { contacts: contacts.clone(), messages: census.messages, conversations: vec![] },
+        ),
         // The messages are somebody else's now: no document, not even a deleted one, may name this contact.
-        Reach::ContactOnly => (counted + 1, Wanted { contact: Some(contact), ..Wanted::default() }),
+        Reach::ContactOnly => (counted + named, Wanted { contacts: contacts.clone(), ..Wanted::default() }),
         Reach::Part(conversations) => (
             counted + conversations.len() as u64,
-            Wanted { contact: None, messages: census.messages, conversations: conversations.clone() },
+            Wanted { contacts: vec![], messages: census.messages, conversations: conversations.clone() },
         ),
     };
     let index = engine.scan(seat.tenant, wanted).await?;
     let rows = match scope.reach {
-        Reach::Everything | Reach::ContactOnly => rows_about(db, seat.tenant, contact).await?,
+        Reach::Everything | Reach::ContactOnly => rows_about(db, seat.tenant, &contacts).await?,
         // The contact lives on, and so does what is known of its changes.
         Reach::Part(_) => 0,
     };
@@ -68,7 +70,7 @@ async fn sealed_census(db: &Database, tenant: TenantId, scope: ScopeId) -> Resul
 }
 
 /// Rows of every table that has a column of the type `contact_id`, as the catalogue lists them.
-async fn rows_about(db: &Database, tenant: TenantId, contact: ContactId) -> Result<u64, Error> {
+async fn rows_about(db: &Database, tenant: TenantId, contacts: &[ContactId]) -> Result<u64, Error> {
     let columns = sqlx::query(
         "select quote_ident(c.relname), quote_ident(a.attname)
            from pg_class c join pg_attribute a on a.attrelid = c.oid join pg_type t on t.oid = a.atttypid
@@ -77,15 +79,16 @@ async fn rows_about(db: &Database, tenant: TenantId, contact: ContactId) -> Resu
     )
     .fetch_all(db.verify())
     .await?;
+    let contacts: Vec<_> = contacts.iter().map(|contact| contact.uuid()).collect();
     let mut tx = db.verify_tenant(tenant).await?;
     let mut rows = 0;
     for column in columns {
         let (table, column): (String, String) = (column.try_get(0)?, column.try_get(1)?);
         // Safe: both names are the catalogue's own, quoted by it.
-        let statement = format!("select count(*) from {table} where tenant_id = $1 and {column} = $2");
+        let statement = format!("select count(*) from {table} where tenant_id = $1 and {column} = any($2)");
         let found: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
             .bind(tenant.uuid())
-            .bind(contact.uuid())
+            .bind(&contacts)
             .fetch_one(&mut *tx)
             .await?;
         rows += found.unsigned_abs();

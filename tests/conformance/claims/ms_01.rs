@@ -19,7 +19,8 @@ pub(in super::super) async fn ms_01_every_field_of_a_contact_can_be_rectified() 
     let given = json!({
         "name": "Grace Hopper", "phone": "+12025550123", "email": "grace@example.org", "company": "US Navy",
         "address": "1 Pier\nArlington", "tags": ["navy"], "custom_fields": {"card": "1906"}, "label_ids": [vip],
-        "lifecycle_stage": "lead", "lead_score": 40,
+        "lifecycle_stage": "lead", "lead_score": 40, "other_phones": ["+12025550124"],
+        "other_emails": ["amazing@example.org"],
     });
     let shown = |contact: &Value| -> Value {
         let fields = given.as_object().expect("fields").keys();
@@ -42,6 +43,8 @@ pub(in super::super) async fn ms_01_every_field_of_a_contact_can_be_rectified() 
         ("label_ids", json!([returns])),
         ("lifecycle_stage", json!("customer")),
         ("lead_score", json!(100)),
+        ("other_phones", json!(["+12025550125", "+12025550126"])),
+        ("other_emails", json!(["grace.hopper@example.org"])),
     ] {
         let before = owner.get(&path).await;
         let etag = before.headers["etag"].to_str().expect("a tag").to_owned();
@@ -57,6 +60,7 @@ pub(in super::super) async fn ms_01_every_field_of_a_contact_can_be_rectified() 
         answer["contacts"].as_array().expect("contacts").len()
     };
     assert_eq!((found("hopper@example.org").await, found("grace@example.org").await), (1, 0));
+    assert_eq!((found("grace.hopper@example.org").await, found("amazing@example.org").await), (1, 0));
 
     // One past what fits is refused, with the field's name.
     let etag = owner.get(&path).await.headers["etag"].to_str().expect("a tag").to_owned();
@@ -95,6 +99,7 @@ pub(in super::super) async fn ms_01_every_field_of_a_contact_can_be_rectified() 
     let cleared = json!({
         "name": null, "phone": null, "email": null, "company": null, "address": null, "tags": null,
         "custom_fields": {"card": null, "rank": null}, "label_ids": null, "lifecycle_stage": null, "lead_score": null,
+        "other_phones": null, "other_emails": null,
     });
     owner.patch(&path, &etag, cleared).await.ok();
     let contact = owner.delete(&picture).await.ok();

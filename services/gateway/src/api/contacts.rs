@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use lethe_ids::{ContactId, LabelId};
 use lethe_proto::messaging::{
-    self as proto, CreateContactRequest, GetContactRequest, LabelIds, LeadScore, ListContactsRequest,
-    LookUpContactsRequest, Profile, Tags, UpdateContactRequest, look_up_contacts_request::By,
+    self as proto, Addresses, CreateContactRequest, GetContactRequest, LabelIds, LeadScore,
+    ListContactsRequest, LookUpContactsRequest, Profile, Tags, UpdateContactRequest,
+    look_up_contacts_request::By,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -42,6 +43,10 @@ pub(crate) struct Contact {
     #[schema(example = "customer")]
     lifecycle_stage: Option<String>,
     lead_score: Option<u32>,
+    /// What else it is found by beside `phone`: mostly from merges.
+    other_phones: Vec<String>,
+    /// The same beside `email`.
+    other_emails: Vec<String>,
     /// At `/v1/contacts/{contact_id}/picture`.
     has_picture: bool,
     /// What it says is refused with `CONTACT_BANNED`.
@@ -74,6 +79,8 @@ impl From<proto::Contact> for Contact {
             label_ids: profile.label_ids,
             lifecycle_stage: present(profile.lifecycle_stage),
             lead_score: profile.lead_score,
+            other_phones: profile.other_phones,
+            other_emails: profile.other_emails,
             has_picture: contact.has_picture,
             banned: contact.banned,
             restricted: contact.restricted,
@@ -138,6 +145,14 @@ pub(crate) struct NewContact {
     #[serde(default)]
     #[schema(maximum = 100)]
     lead_score: Option<u32>,
+    /// What else it is found by; at most 20.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, nullable = false, max_items = 20)]
+    other_phones: Vec<Text>,
+    /// At most 20.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, nullable = false, max_items = 20)]
+    other_emails: Vec<Text>,
 }
 
 /// Creates a contact.
@@ -161,6 +176,8 @@ pub(crate) async fn create_contact(
             label_ids: body.label_ids.iter().map(LabelId::to_string).collect(),
             lifecycle_stage: body.lifecycle_stage.unwrap_or_default().0,
             lead_score: body.lead_score,
+            other_phones: body.other_phones.into_iter().map(|phone| phone.0).collect(),
+            other_emails: body.other_emails.into_iter().map(|email| email.0).collect(),
         }),
         idempotency: key.idempotency(),
     };
@@ -192,7 +209,7 @@ pub(crate) async fn list_contacts(
     Ok(Reply::ok(ContactPage { contacts: answer.contacts.into_iter().map(Contact::from).collect(), next }))
 }
 
-/// Shows a contact.
+/// Shows a contact. The id of one that was merged shows the contact that it is now, under that one's id.
 #[utoipa::path(get, path = "/v1/contacts/{contact_id}", tag = "contacts",
     params(("contact_id" = String, Path, description = "The contact's id.", example = "con_01998f2ac3e47b0f8a5d2f60b1c9e7aa")),
     responses((status = 200, body = Contact)),
@@ -244,6 +261,14 @@ pub(crate) struct ContactChange {
     #[serde(default)]
     #[schema(value_type = Option<u32>, maximum = 100)]
     lead_score: Change<u32>,
+    /// All of them anew.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 20)]
+    other_phones: Change<Vec<Text>>,
+    /// All of them anew.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 20)]
+    other_emails: Change<Vec<Text>>,
 }
 
 /// Rectifies a contact (GDPR Art. 16).
@@ -258,6 +283,10 @@ pub(crate) async fn update_contact(
     Json(body): Json<ContactChange>,
 ) -> Result<Reply<Contact>, Problem> {
     let text = |change: Change<Text>| change.or_empty().map(|text| text.0);
+    let addresses = |change: Change<Vec<Text>>| {
+        let addresses = change.or_empty()?.into_iter().map(|text| text.0).collect();
+        Some(Addresses { values: addresses })
+    };
     let request = UpdateContactRequest {
         contact_id: contact.to_string(),
         name: text(body.name),
@@ -278,6 +307,8 @@ pub(crate) async fn update_contact(
             Change::Clear => Some(LeadScore { value: None }),
             Change::Set(score) => Some(LeadScore { value: Some(score) }),
         },
+        other_phones: addresses(body.other_phones),
+        other_emails: addresses(body.other_emails),
     };
     Ok(Contact::reply(acting.contacts().update_contact(request).await?.into_inner()))
 }

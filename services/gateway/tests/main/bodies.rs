@@ -163,7 +163,7 @@ async fn a_contact_arrives_and_comes_back() {
         json!({
             "contact_id": CONTACT, "name": "Grace", "phone": "+12025550123", "email": null, "company": null, "address": null,
             "tags": ["navy"], "custom_fields": {"card": "1906"}, "restricted": false, "opted_out": false,
-            "label_ids": [], "lifecycle_stage": null, "lead_score": null, "has_picture": false, "banned": false, "created_at": "2023-11-14T22:13:20.25Z",
+            "label_ids": [], "lifecycle_stage": null, "lead_score": null, "other_phones": [], "other_emails": [], "has_picture": false, "banned": false, "created_at": "2023-11-14T22:13:20.25Z",
             "updated_at": "2023-11-14T22:13:20.25Z", "version": 1, "seq": 1,
         })
     );

@@ -47,11 +47,13 @@ fn scope(asked: Option<&Asked>) -> Result<Scope, Error> {
         }
         Mode::Unspecified | Mode::Everything | Mode::ContactOnly => None,
     };
+    let others = asked.other_contact_ids.iter().map(|text| id("scope.other_contact_ids", text));
     Ok(Scope {
         id: id("scope.scope_id", &asked.scope_id)?,
         tenant: id("scope.tenant_id", &asked.tenant_id)?,
         erasure: id("scope.erasure_id", &asked.erasure_id)?,
         contact: id("scope.contact_id", &asked.contact_id)?,
+        others: others.collect::<Result<_, _>>()?,
         part,
     })
 }

@@ -15,6 +15,8 @@ pub struct FenceRow {
     pub erasure: ErasureId,
     /// `domain::audit::contact_hash`.
     pub contact_hash: [u8; 32],
+    /// The same of the other ids of the person. Not read back.
+    pub other_hashes: Vec<[u8; 32]>,
     /// Sealed under the erasure's key.
     pub census: Vec<u8>,
     /// SHA-256 of the census before it was sealed.
@@ -60,7 +62,8 @@ pub async fn erasure_of(
 ) -> Result<Option<ErasureId>, sqlx::Error> {
     let tenant = tx.tenant();
     let id = sqlx::query_scalar(
-        "select erasure_id from fences where tenant_id = $1 and contact_hash = $2 order by fenced_at, scope_id limit 1",
+        "select erasure_id from fences
+          where tenant_id = $1 and (contact_hash = $2 or other_hashes @> array[$2]) order by fenced_at, scope_id limit 1",
     )
         .bind(tenant.uuid())
         .bind(contact_hash.as_slice())
@@ -90,6 +93,7 @@ pub async fn get(tx: &mut TenantTx, scope: ScopeId) -> Result<Option<FenceRow>, 
             scope,
             erasure: ErasureId::new(row.try_get(0)?),
             contact_hash,
+            other_hashes: Vec::new(),
             census: row.try_get(2)?,
             census_digest: row.try_get(3)?,
             audit_events: row.try_get(4)?,
@@ -105,8 +109,8 @@ pub async fn get(tx: &mut TenantTx, scope: ScopeId) -> Result<Option<FenceRow>, 
 pub async fn insert(tx: &mut TenantTx, row: &FenceRow) -> Result<bool, sqlx::Error> {
     let tenant = tx.tenant();
     let done = sqlx::query(
-        "insert into fences (tenant_id, scope_id, erasure_id, contact_hash, census, census_digest, audit_events, fenced_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
+        "insert into fences (tenant_id, scope_id, erasure_id, contact_hash, census, census_digest, audit_events, fenced_at, other_hashes)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
     )
     .bind(tenant.uuid())
     .bind(row.scope.uuid())
@@ -116,6 +120,7 @@ pub async fn insert(tx: &mut TenantTx, row: &FenceRow) -> Result<bool, sqlx::Err
     .bind(&row.census_digest)
     .bind(row.audit_events)
     .bind(row.fenced_at)
+    .bind(row.other_hashes.iter().map(|hash| hash.to_vec()).collect::<Vec<_>>())
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -124,18 +129,18 @@ pub async fn insert(tx: &mut TenantTx, row: &FenceRow) -> Result<bool, sqlx::Err
 /// What audit events are about.
 #[derive(Debug, Clone)]
 pub enum About {
-    /// A contact.
-    Contact(ContactId),
+    /// A person, by all ids it was a contact under.
+    Contacts(Vec<ContactId>),
     /// Targets with these ids.
     Targets(Vec<String>),
 }
 
 impl About {
     /// As the statements take it.
-    fn columns(&self) -> (Option<Uuid>, &[String]) {
+    fn columns(&self) -> (Vec<Uuid>, &[String]) {
         match self {
-            Self::Contact(contact) => (Some(contact.uuid()), &[]),
-            Self::Targets(targets) => (None, targets),
+            Self::Contacts(contacts) => (contacts.iter().map(|contact| contact.uuid()).collect(), &[]),
+            Self::Targets(targets) => (Vec::new(), targets),
         }
     }
 }
@@ -143,13 +148,13 @@ impl About {
 /// How many audit events are about it.
 pub async fn count_events(tx: &mut TenantTx, about: &About) -> Result<i64, sqlx::Error> {
     let tenant = tx.tenant();
-    let (contact, targets) = about.columns();
+    let (contacts, targets) = about.columns();
     sqlx::query_scalar(
         "select count(*) from audit_events
-          where tenant_id = $1 and (contact_id = $2::uuid or target_id = any ($3))",
+          where tenant_id = $1 and (contact_id::uuid = any ($2) or target_id = any ($3))",
     )
     .bind(tenant.uuid())
-    .bind(contact)
+    .bind(contacts)
     .bind(targets)
     .fetch_one(&mut **tx)
     .await
@@ -158,13 +163,13 @@ pub async fn count_events(tx: &mut TenantTx, about: &About) -> Result<i64, sqlx:
 /// The audit events that are about it, in their order.
 pub async fn list_events(tx: &mut TenantTx, about: &About) -> Result<Vec<AuditId>, sqlx::Error> {
     let tenant = tx.tenant();
-    let (contact, targets) = about.columns();
+    let (contacts, targets) = about.columns();
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "select audit_id from audit_events
-          where tenant_id = $1 and (contact_id = $2::uuid or target_id = any ($3)) order by audit_id",
+          where tenant_id = $1 and (contact_id::uuid = any ($2) or target_id = any ($3)) order by audit_id",
     )
     .bind(tenant.uuid())
-    .bind(contact)
+    .bind(contacts)
     .bind(targets)
     .fetch_all(&mut **tx)
     .await?;
@@ -180,15 +185,15 @@ pub async fn alias_events(
     limit: i64,
 ) -> Result<u64, sqlx::Error> {
     let tenant = tx.tenant();
-    let (contact, targets) = about.columns();
+    let (contacts, targets) = about.columns();
     let done = sqlx::query(
         "update audit_events set target_id = $3, contact_id = null, about_salt = null, erasure_id = $4
           where tenant_id = $1 and audit_id in (
               select audit_id from audit_events
-               where tenant_id = $1 and (contact_id = $2::uuid or target_id = any ($6)) limit $5)",
+               where tenant_id = $1 and (contact_id::uuid = any ($2) or target_id = any ($6)) limit $5)",
     )
     .bind(tenant.uuid())
-    .bind(contact)
+    .bind(contacts)
     .bind(erasure.to_string())
     .bind(erasure.uuid())
     .bind(limit)

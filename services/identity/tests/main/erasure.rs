@@ -124,6 +124,30 @@ async fn a_late_event_about_a_fenced_contact_comes_in_under_the_alias() {
 }
 
 #[tokio::test]
+async fn a_person_who_was_two_contacts_goes_under_both_ids_and_late_events_with_it() {
+    let rig = Rig::new().await;
+    let owner = scene(&rig).await;
+    let other = ContactId::new(Uuid::from_u128(0xbb));
+    let scope = Scope { other_contact_ids: vec![other.to_string()], ..scope(&owner) };
+    let mut client = rig.participant();
+    let counted = client.count(CountRequest { scope: Some(scope.clone()) }).await.unwrap().into_inner();
+    assert_eq!(counted.tallies[0].count, 4);
+    assert_eq!(client.fence(fence(&scope)).await.unwrap().into_inner().tallies, counted.tallies);
+    assert!(found(&client.verify_absent(verify(&scope)).await.unwrap().into_inner()) >= 8);
+    let consumer = AuditEvents(rig.identity.clone());
+    for about in [contact(), other] {
+        consumer.record(notification(&rig, tenant_of(&owner), &recorded(&rig, Some(about)))).await.unwrap();
+    }
+    assert_eq!(client.purge(purge(&scope)).await.unwrap().into_inner().evidence[0].count, 4);
+    let nameless = Scope { contact_id: String::new(), other_contact_ids: Vec::new(), ..scope.clone() };
+    let after = client.verify_absent(verify(&nameless)).await.unwrap().into_inner();
+    assert_eq!(found(&after), 0, "{after:?}");
+    assert!(after.findings.iter().any(|f| f.kind == "audit_events.contact_id" && f.looked_for == 2));
+    let text = dump(&rig.config.database).await;
+    assert!(!text.contains(&contact().uuid().to_string()) && !text.contains(&other.uuid().to_string()));
+}
+
+#[tokio::test]
 async fn the_leaf_of_an_aliased_row_can_still_be_computed() {
     let rig = Rig::new().await;
     let owner = scene(&rig).await;

@@ -4,33 +4,36 @@ use lethe_ids::ConversationId;
 use lethe_proto::erasure::{CountRequest, CountResponse};
 use tonic::Request;
 
-use super::fence::{reach, resealed};
+use super::fence::{many, reach, resealed};
 use crate::{
     census::{Census, Counted},
     error::Error,
     scope::{Mode, Scope},
     state::State,
-    store::fence,
+    store::{fence, merge},
 };
 
 pub(super) async fn count(state: &State, request: Request<CountRequest>) -> Result<CountResponse, Error> {
     let scope = Scope::of(request.into_inner().scope)?;
     let mut tx = state.tx(scope.tenant).await?;
+    let owner = merge::owner_of(&mut tx, scope.contact).await?;
+    let contacts = merge::ids_of(&mut tx, owner).await?;
     let part = match scope.mode {
-        Mode::Conversation => fence::own_of(&mut tx, scope.contact, &scope.conversations).await?,
-        Mode::Email => fence::emails_of(&mut tx, scope.contact).await?,
+        Mode::Conversation => fence::own_of(&mut tx, owner, &scope.conversations).await?,
+        Mode::Email => fence::emails_of(&mut tx, owner).await?,
         _ => Vec::new(),
     };
-    let (whose, reach) = reach(&mut tx, &scope, &part).await?;
+    let (whose, reach) = reach(&mut tx, &scope, &contacts, &part).await?;
     let mut rows = fence::rows_of(&mut tx, whose).await?;
     let known = !rows.is_empty();
     rows.extend(resealed(&mut tx, &scope, &reach).await?);
     drop(tx);
-    let census = Census::new(scope.contact, &reach.subjects, &reach.units, &reach.conversations, &rows);
+    let census = Census::new(&contacts, &reach.subjects, &reach.units, &reach.conversations, &rows);
     let counts = if known { census.counts() } else { Vec::new() };
     Ok(CountResponse {
         tallies: counts.iter().map(Counted::tally).collect(),
         known,
         conversation_ids: part.iter().map(ConversationId::to_string).collect(),
+        contact_ids: many(&contacts),
     })
 }

@@ -18,7 +18,7 @@ pub(super) async fn delete_contact_picture(
     let call = Call::of(&request)?;
     let contact: ContactId = id("contact_id", &request.get_ref().contact_id)?;
     let mut tx = state.tx(call.tenant).await?;
-    let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    let head = head::require(&mut tx, contact).await?;
     if head.restriction != 0 {
         return Err(Error::Restricted);
     }

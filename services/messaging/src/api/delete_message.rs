@@ -20,9 +20,7 @@ pub(super) async fn delete_message(
     let message: MessageId = id("message_id", &request.get_ref().message_id)?;
     let mut tx = state.tx(call.tenant).await?;
     let row = message::find(&mut tx, message).await?.ok_or(Error::NotFound("message"))?;
-    let head = head::lock_for(&mut tx, row.contact(), row.conversation())
-        .await?
-        .ok_or(Error::NotFound("message"))?;
+    let head = head::require_for(&mut tx, row.contact(), row.conversation(), "message").await?;
     // Restricted data are kept as they are (GDPR Art. 18(2)): whoever asked for that may need them as evidence.
     if head.restriction != 0 {
         return Err(Error::Restricted);

@@ -58,9 +58,7 @@ async fn edit(
     let sealed = seal::seal_text(&sealer, message, version, text.expose());
 
     let mut tx = state.tx(call.tenant).await?;
-    let head = head::lock_for(&mut tx, row.contact(), row.conversation())
-        .await?
-        .ok_or(Error::NotFound("message"))?;
+    let head = head::require_for(&mut tx, row.contact(), row.conversation(), "message").await?;
     if head.restriction != 0 {
         return Err(Error::Restricted);
     }

@@ -2,7 +2,7 @@
 //! in the same transaction, under the lock that every writer takes first: what was written before is in it, what comes after
 //! is refused. What a legal hold covers is noted there too: nothing can be held afterwards.
 
-use lethe_ids::ConversationId;
+use lethe_ids::{ContactId, ConversationId, TenantId};
 use lethe_outbox::{Actor, Audit, Event, kind};
 use lethe_proto::{
     erasure::{FenceRequest, FenceResponse},
@@ -22,7 +22,7 @@ use crate::{
     store::{
         contact,
         fence::{self, FenceRow, NewFence, Reach, Whose},
-        hold,
+        hold, merge,
         opt_out::Listed,
     },
 };
@@ -40,9 +40,18 @@ pub(super) async fn fence(state: &State, request: Request<FenceRequest>) -> Resu
         if let Some(row) = fence::find(&mut tx, scope.id).await? {
             return again(state, &scope, &key, &row);
         }
+        // The contact may have been merged since the erasure was asked for: then who it is now is erased.
+        let owner = merge::owner_of(&mut tx, scope.contact).await?;
         drop(tx);
-        let suppressed = if scope.suppress { state.suppress(&scope).await? } else { None };
-        if let Some(answer) = raise(state, &scope, &key, suppressed.as_ref(), &request_id).await? {
+        let suppressed = match scope.suppress {
+            true => match state.suppress(scope.tenant, owner).await {
+                Err(Error::Merged(_)) => continue,
+                suppressed => suppressed?,
+            },
+            false => None,
+        };
+        let raised = raise(state, &scope, owner, &key, suppressed.as_ref(), &request_id).await?;
+        if let Some(answer) = raised {
             return Ok(answer);
         }
     }
@@ -58,8 +67,7 @@ struct Suppressed {
 impl State {
     /// What STOP does, for the person: the contact and whoever shares an address with it are opted out. Answers the addresses,
     /// which the fence lists once more, in its own transaction.
-    async fn suppress(&self, scope: &Scope) -> Result<Option<Suppressed>, Error> {
-        let (tenant, contact) = (scope.tenant, scope.contact);
+    async fn suppress(&self, tenant: TenantId, contact: ContactId) -> Result<Option<Suppressed>, Error> {
         let held = {
             let mut tx = self.tx(tenant).await?;
             hold::is_contact_held(&mut tx, contact).await?
@@ -86,10 +94,12 @@ impl State {
     }
 }
 
-/// Raises the fence. `None` when the contact changed since its addresses were read, or the same call was faster elsewhere.
+/// Raises the fence around who the contact is now. `None` when that changed meanwhile, or its addresses did, or the same call
+/// was faster elsewhere.
 async fn raise(
     state: &State,
     scope: &Scope,
+    owner: ContactId,
     key: &[u8; 32],
     suppressed: Option<&Suppressed>,
     request_id: &str,
@@ -98,18 +108,23 @@ async fn raise(
     if let Some(suppressed) = suppressed {
         suppressed.macs.lock_and_ask(&mut tx).await?;
     }
-    let (seq, part) = raise_head(&mut tx, scope).await?;
+    let (seq, part) = raise_head(&mut tx, scope, owner).await?;
+    // Asked under the lock of the head, which a merge takes too.
+    if merge::owner_of(&mut tx, scope.contact).await? != owner {
+        return Ok(None);
+    }
+    let contacts = merge::ids_of(&mut tx, owner).await?;
     if let Some(suppressed) = suppressed {
-        if contact::version(&mut tx, scope.contact).await? != Some(suppressed.version) {
+        if contact::version(&mut tx, owner).await? != Some(suppressed.version) {
             return Ok(None);
         }
         suppressed.macs.add(&mut tx).await?;
     }
-    let (whose, reach) = reach(&mut tx, scope, &part).await?;
-    let held = held(&mut tx, scope, &reach).await?;
+    let (whose, reach) = reach(&mut tx, scope, &contacts, &part).await?;
+    let held = held(&mut tx, scope, owner, &reach).await?;
     let mut rows = fence::rows_of(&mut tx, whose).await?;
     rows.extend(resealed(&mut tx, scope, &reach).await?);
-    let census = Census::new(scope.contact, &reach.subjects, &reach.units, &reach.conversations, &rows);
+    let census = Census::new(&contacts, &reach.subjects, &reach.units, &reach.conversations, &rows);
     let (digest, sealed) = census.seal(scope, key, &state.entropy);
     let (tallies, at) = (census.counts(), state.clock.now());
     let new = NewFence {
@@ -124,14 +139,15 @@ async fn raise(
         conversations: &part,
         held: &held,
         suppressed: suppressed.map_or(&[], |suppressed| suppressed.macs.listed()),
+        contacts: &contacts,
     };
     if !fence::insert(&mut tx, &new).await? {
         return Ok(None);
     }
     if scope.is_whole() {
-        state.freeze_notices(&mut tx, scope.id, scope.contact).await?;
+        state.freeze_notices(&mut tx, scope.id, owner).await?;
     }
-    say(state, &mut tx, scope, seq, &part).await?;
+    say(state, &mut tx, scope, owner, seq, &part).await?;
     // About the erasure: an event that named the contact would bring its id back where it was erased.
     let id = scope.erasure.to_string();
     let audit = Audit {
@@ -149,17 +165,21 @@ async fn raise(
 }
 
 /// Raises it at the head. Answers the sequence of that change, and of a part which conversations it is.
-async fn raise_head(tx: &mut TenantTx, scope: &Scope) -> Result<(Option<i64>, Vec<ConversationId>), Error> {
+async fn raise_head(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    owner: ContactId,
+) -> Result<(Option<i64>, Vec<ConversationId>), Error> {
     if scope.is_whole() {
-        return Ok((fence::raise(tx, scope.contact).await?, Vec::new()));
+        return Ok((fence::raise(tx, owner).await?, Vec::new()));
     }
     // The lock comes first: which e-mail there is, is asked under it.
-    let seq = fence::raise_part(tx, scope.contact, &scope.conversations).await?;
+    let seq = fence::raise_part(tx, owner, &scope.conversations).await?;
     if scope.mode == Mode::Conversation {
         return Ok((seq, scope.conversations.clone()));
     }
-    let emails = fence::emails_of(tx, scope.contact).await?;
-    fence::raise_part(tx, scope.contact, &emails).await?;
+    let emails = fence::emails_of(tx, owner).await?;
+    fence::raise_part(tx, owner, &emails).await?;
     Ok((seq, emails))
 }
 
@@ -167,17 +187,18 @@ async fn raise_head(tx: &mut TenantTx, scope: &Scope) -> Result<(Option<i64>, Ve
 pub(super) async fn reach<'a>(
     tx: &mut TenantTx,
     scope: &Scope,
+    contacts: &'a [ContactId],
     part: &'a [ConversationId],
 ) -> Result<(Whose<'a>, Reach), Error> {
     if !scope.is_whole() {
         let reach = fence::reach_of_part(tx, part).await?;
-        return Ok((Whose::Part(scope.contact, part), reach));
+        return Ok((Whose::Part(contacts, part), reach));
     }
-    let reach = fence::reach_of(tx, scope.contact, &[]).await?;
+    let reach = fence::reach_of(tx, contacts, &[]).await?;
     Ok((
         match scope.mode {
-            Mode::ContactOnly => Whose::ContactOnly(scope.contact),
-            _ => Whose::Everything(scope.contact),
+            Mode::ContactOnly => Whose::ContactOnly(contacts),
+            _ => Whose::Everything(contacts),
         },
         reach,
     ))
@@ -187,8 +208,13 @@ pub(super) async fn reach<'a>(
 ///
 /// # Errors
 /// [`Error::Held`] when all that is to be erased is held: nothing is fenced then.
-async fn held(tx: &mut TenantTx, scope: &Scope, reach: &Reach) -> Result<Vec<ConversationId>, Error> {
-    if hold::is_contact_held(tx, scope.contact).await? {
+async fn held(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    owner: ContactId,
+    reach: &Reach,
+) -> Result<Vec<ConversationId>, Error> {
+    if hold::is_contact_held(tx, owner).await? {
         return Err(Error::Held);
     }
     let held = hold::held_of(tx, &reach.conversations).await?;
@@ -216,20 +242,21 @@ async fn say(
     state: &State,
     tx: &mut TenantTx,
     scope: &Scope,
+    owner: ContactId,
     seq: Option<i64>,
     part: &[ConversationId],
 ) -> Result<(), Error> {
     let Some(seq) = seq else { return Ok(()) };
     if scope.is_whole() {
-        return state.contact_changed(tx, scope.contact, seq).await;
+        return state.contact_changed(tx, owner, seq).await;
     }
     for conversation in part {
         let payload = ConversationChanged {
             conversation_id: conversation.to_string(),
-            contact_id: scope.contact.to_string(),
+            contact_id: owner.to_string(),
             version: None,
         };
-        let (aggregate, seq) = (scope.contact.uuid(), seq.unsigned_abs());
+        let (aggregate, seq) = (owner.uuid(), seq.unsigned_abs());
         state.outbox.put(tx, &Event { kind: kind::CONVERSATION_CHANGED, aggregate, seq, payload }).await?;
     }
     Ok(())
@@ -250,5 +277,14 @@ fn again(state: &State, scope: &Scope, key: &[u8; 32], row: &FenceRow) -> Result
         fenced_at: Some(timestamp(row.fenced_at)),
         conversation_ids: row.conversations().iter().map(ConversationId::to_string).collect(),
         suppressions: row.suppressed.iter().map(Listed::suppression).collect(),
+        contact_ids: if scope.is_whole() { many(&row.contacts()) } else { Vec::new() },
     })
+}
+
+/// All ids of a person who was several contacts.
+pub(super) fn many(contacts: &[ContactId]) -> Vec<String> {
+    match contacts {
+        [_] => Vec::new(),
+        contacts => contacts.iter().map(ContactId::to_string).collect(),
+    }
 }

@@ -1,4 +1,4 @@
-//! GetContact.
+//! GetContact. An id whose contact was merged leads to the survivor.
 
 use lethe_ids::{ContactId, TenantId};
 use lethe_proto::messaging::{Contact, GetContactRequest};
@@ -24,7 +24,10 @@ pub(super) async fn get_contact(
 /// The contact as it is now.
 pub(super) async fn read(state: &State, tenant: TenantId, contact: ContactId) -> Result<Contact, Error> {
     let mut tx = state.tx(tenant).await?;
-    let row = contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    let row = match contact::require(&mut tx, contact).await {
+        Err(Error::Merged(survivor)) => contact::require(&mut tx, survivor).await?,
+        row => row?,
+    };
     drop(tx);
     let profile = state.open_profile(tenant, &row).await?;
     Ok(seal::contact(&row, &profile))

@@ -20,7 +20,7 @@ pub(super) async fn get_contact_picture(
     let call = Call::of(&request)?;
     let contact: ContactId = id("contact_id", &request.get_ref().contact_id)?;
     let mut tx = state.tx(call.tenant).await?;
-    let row = contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    let row = contact::require(&mut tx, contact).await?;
     let picture = picture::find(&mut tx, contact).await?.ok_or(Error::NotFound("picture"))?;
     drop(tx);
     let sealer = state.sealer(call.tenant, row.subject(), row.unit(), "contact").await?;

@@ -10,7 +10,7 @@ use crate::{
     domain::Invalid,
     error::Error,
     state::State,
-    store::{head, hold},
+    store::{head, hold, merge},
 };
 
 pub(super) async fn hold(state: &State, request: Request<HoldRequest>) -> Result<HoldResponse, Error> {
@@ -34,16 +34,21 @@ pub(super) async fn hold(state: &State, request: Request<HoldRequest>) -> Result
         Some(conversation) => head::lock_for(&mut tx, contact, conversation).await?,
         None => head::lock(&mut tx, contact).await?,
     };
+    // It may have changed hands before the lock.
+    let now = match conversation {
+        Some(conversation) => hold::contact_of(&mut tx, conversation).await?,
+        None => Some(contact),
+    };
+    if now != Some(contact) && (now.is_some() || locked.is_some()) {
+        return Err(Error::Contended);
+    }
     if locked.is_none() {
+        if let Some(survivor) = merge::survivor_of(&mut tx, contact).await? {
+            return Err(Error::Merged(survivor));
+        }
         let noun = if conversation.is_some() { "conversation" } else { "contact" };
         let is_there = head::is_there(&mut tx, contact).await?;
         return Err(if is_there { Error::BeingErased } else { Error::NotFound(noun) });
-    }
-    // It may have changed hands before the lock.
-    if let Some(conversation) = conversation
-        && hold::contact_of(&mut tx, conversation).await? != Some(contact)
-    {
-        return Err(Error::Contended);
     }
     if !hold::insert(&mut tx, hold_id, contact, conversation, state.clock.now()).await? {
         return before(&mut tx, hold_id).await?.ok_or(Error::Contended)?;

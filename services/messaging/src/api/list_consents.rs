@@ -1,7 +1,6 @@
 //! ListConsents: the history of a contact, the newest first.
 
-use lethe_ids::ContactId;
-use lethe_keyring::Sealer;
+use lethe_ids::{ContactId, TenantId};
 use lethe_proto::messaging::{Consent, ListConsentsRequest, ListConsentsResponse};
 use lethe_service::{Limit, PageKey, id, page, timestamp};
 use tonic::Request;
@@ -9,7 +8,6 @@ use uuid::Uuid;
 
 use crate::{
     error::Error,
-    seal,
     state::{Call, State},
     store::{
         consent::{self, ConsentRow},
@@ -27,22 +25,24 @@ pub(super) async fn list_consents(
     let limit = Limit::of(asked)?;
     let before = PageKey::of(asked)?.map_or(Uuid::max(), |key| key.id);
     let mut tx = state.tx(call.tenant).await?;
-    let row = contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    contact::require(&mut tx, contact).await?;
     let mut rows = consent::list(&mut tx, contact, before, limit.and_one()).await?;
     drop(tx);
     let next = page::next(&mut rows, limit, |row| PageKey { at: row.at, id: row.id().uuid() });
-    let sealer = state.sealer(call.tenant, row.subject(), row.unit(), "contact").await?;
-    let consents = rows.iter().map(|row| encode(&sealer, row)).collect::<Result<_, _>>()?;
+    let mut consents = Vec::with_capacity(rows.len());
+    for row in &rows {
+        consents.push(encode(state, call.tenant, row).await?);
+    }
     Ok(ListConsentsResponse { consents, next })
 }
 
 /// A consent as it goes to a reader.
-pub(super) fn encode(sealer: &Sealer, row: &ConsentRow) -> Result<Consent, Error> {
+pub(super) async fn encode(state: &State, tenant: TenantId, row: &ConsentRow) -> Result<Consent, Error> {
     Ok(Consent {
         consent_id: row.id().to_string(),
         purpose: row.purpose.into(),
         act: row.act.into(),
-        source: seal::open_source(sealer, row.id(), &row.source)?,
+        source: state.open_source(tenant, row.id(), &row.source).await?,
         at: Some(timestamp(row.at)),
     })
 }

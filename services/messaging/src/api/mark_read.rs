@@ -24,7 +24,7 @@ pub(super) async fn mark_read(
     if row.conversation() != conversation {
         return Err(Error::NotFound("message"));
     }
-    head::lock_for(&mut tx, row.contact(), conversation).await?.ok_or(Error::NotFound("message"))?;
+    head::require_for(&mut tx, row.contact(), conversation, "message").await?;
     if delivery::read_by_member(&mut tx, conversation, row.accepted_seq, state.clock.now()).await? {
         let seq = head::count_up(&mut tx, row.contact()).await?;
         let ids = (conversation, row.contact());

@@ -35,7 +35,7 @@ pub(crate) async fn set(
     let mut tx = state.tx(tenant).await?;
     let none = || Error::NotFound("conversation");
     let contact = conversation::find(&mut tx, conversation).await?.ok_or_else(none)?.contact();
-    let head = head::lock_for(&mut tx, contact, conversation).await?.ok_or_else(none)?;
+    let head = head::require_for(&mut tx, contact, conversation, "conversation").await?;
     // The detector does not judge what may only be kept.
     let may = call.is_some() || head.restriction == 0;
     let seq = head::count_up(&mut tx, contact).await?;

@@ -37,19 +37,19 @@ pub(super) async fn open_conversation(
 
     let mut tx = state.tx(tenant).await?;
     let made = state.made_before(&mut tx, once, "conversation").await?;
-    let row = contact::find(&mut tx, contact).await?;
-    drop(tx);
     if let Some(made) = made {
+        drop(tx);
         return replay(state, &call, ConversationId::new(made)).await;
     }
-    let subject = row.ok_or(Error::NotFound("contact"))?.subject();
+    let subject = contact::require(&mut tx, contact).await?.subject();
+    drop(tx);
     let conversation = ConversationId::new(state.entropy.uuid7(&state.clock));
     let unit = UnitId::new(state.entropy.uuid4());
     state.create_secrets(tenant, None, &[unit], subject).await?;
     let at = state.clock.now();
 
     let mut tx = state.tx(tenant).await?;
-    head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    head::require(&mut tx, contact).await?;
     if let Some(once) = once
         && !idempotency::insert(&mut tx, once, Some(contact), conversation.uuid(), at).await?
     {

@@ -38,7 +38,7 @@ pub(super) async fn put_contact_picture(
 /// `false` when the contact changed between reading and writing it.
 async fn put(state: &State, call: &Call, contact: ContactId, picture: &Picture) -> Result<bool, Error> {
     let mut tx = state.tx(call.tenant).await?;
-    let row = contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    let row = contact::require(&mut tx, contact).await?;
     let present = picture::find(&mut tx, contact).await?;
     drop(tx);
     let sealer = state.sealer(call.tenant, row.subject(), row.unit(), "contact").await?;
@@ -52,7 +52,7 @@ async fn put(state: &State, call: &Call, contact: ContactId, picture: &Picture) 
     let new = PictureRow { media_type: picture.media_type.number(), picture: sealed, version };
 
     let mut tx = state.tx(call.tenant).await?;
-    let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    let head = head::require(&mut tx, contact).await?;
     if head.restriction != 0 {
         return Err(Error::Restricted);
     }

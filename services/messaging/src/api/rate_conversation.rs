@@ -46,8 +46,7 @@ pub(super) async fn rate_conversation(
 
     let mut tx = state.tx(tenant).await?;
     let contact: ContactId = route.contact;
-    let head =
-        head::lock_for(&mut tx, contact, conversation).await?.ok_or(Error::NotFound("conversation"))?;
+    let head = head::require_for(&mut tx, contact, conversation, "conversation").await?;
     let row = conversation::find(&mut tx, conversation).await?.ok_or(Error::NotFound("conversation"))?;
     if let Some(once) = once
         && !idempotency::insert(&mut tx, once, contact, rating.uuid(), at).await?

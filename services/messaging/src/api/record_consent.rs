@@ -33,24 +33,23 @@ pub(super) async fn record_consent(
 
     let mut tx = state.tx(tenant).await?;
     let made = state.made_before(&mut tx, once, "consent").await?;
-    let row = contact::find(&mut tx, contact).await?;
-    drop(tx);
-    let row = match (row, made) {
-        (None, Some(_)) => return Err(Error::Gone("consent")),
-        (None, None) => return Err(Error::NotFound("contact")),
-        (Some(row), _) => row,
+    let row = match (contact::require(&mut tx, contact).await, made) {
+        (Err(Error::NotFound(_)), Some(_)) => return Err(Error::Gone("consent")),
+        (row, _) => row?,
     };
+    drop(tx);
     let sealer = state.sealer(tenant, row.subject(), row.unit(), "contact").await?;
     if let Some(made) = made {
-        return replay(state, &call, &sealer, contact, ConsentId::new(made)).await;
+        return replay(state, &call, contact, ConsentId::new(made)).await;
     }
     let consent = ConsentId::new(state.entropy.uuid7(&state.clock));
     let sealed = seal::seal_source(&sealer, consent, source.as_str());
     let at = state.clock.now();
 
     let mut tx = state.tx(tenant).await?;
-    if head::lock(&mut tx, contact).await?.is_none() && !planted(Planted::FenceUnchecked) {
-        return Err(Error::NotFound("contact"));
+    match head::require(&mut tx, contact).await {
+        Err(Error::NotFound(_)) if planted(Planted::FenceUnchecked) => {}
+        head => drop(head?),
     }
     if let Some(once) = once
         && !idempotency::insert(&mut tx, once, Some(contact), consent.uuid(), at).await?
@@ -58,7 +57,7 @@ pub(super) async fn record_consent(
         let made = state.made_before(&mut tx, Some(once), "consent").await?;
         drop(tx);
         let made = ConsentId::new(made.ok_or(Error::Gone("consent"))?);
-        return replay(state, &call, &sealer, contact, made).await;
+        return replay(state, &call, contact, made).await;
     }
     let seq = head::count_up(&mut tx, contact).await?;
     consent::insert(&mut tx, contact, consent, (purpose.number(), act.number()), &sealed, at).await?;
@@ -79,11 +78,11 @@ pub(super) async fn record_consent(
 async fn replay(
     state: &State,
     call: &Call,
-    sealer: &lethe_keyring::Sealer,
     contact: ContactId,
     consent: ConsentId,
 ) -> Result<Consent, Error> {
     let mut tx = state.tx(call.tenant).await?;
     let row = consent::find(&mut tx, contact, consent).await?.ok_or(Error::Gone("consent"))?;
-    super::list_consents::encode(sealer, &row)
+    drop(tx);
+    super::list_consents::encode(state, call.tenant, &row).await
 }

@@ -29,7 +29,7 @@ pub(super) async fn record_delivery(
     let none = || Error::NotFound("message");
     let found = message::find(&mut tx, id).await?.ok_or_else(none)?;
     let contact = found.contact();
-    head::lock_for(&mut tx, contact, found.conversation()).await?.ok_or_else(none)?;
+    head::require_for(&mut tx, contact, found.conversation(), "message").await?;
     let row = message::find(&mut tx, id).await?.ok_or_else(none)?;
     if row.direction != Direction::Outbound.number() {
         return Err(Error::Inbound);

@@ -23,7 +23,7 @@ pub(super) async fn replay_webhook_delivery(
     let row = webhook_delivery::find(&mut tx, delivery).await?.ok_or_else(gone)?;
     let about = row.about();
     if let Some(contact) = about.contact
-        && !head::holds_off_fence(&mut tx, contact, about.conversation).await?
+        && head::holds_off_fence(&mut tx, contact, about.conversation).await?.is_none()
     {
         return Err(gone());
     }

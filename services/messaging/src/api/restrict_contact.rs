@@ -33,7 +33,7 @@ pub(super) async fn set(
     ground: i16,
 ) -> Result<Contact, Error> {
     let mut tx = state.tx(call.tenant).await?;
-    let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    let head = head::require(&mut tx, contact).await?;
     if head.restriction != ground {
         let seq = head::count_up(&mut tx, contact).await?;
         head::set_restriction(&mut tx, contact, ground).await?;

@@ -50,7 +50,7 @@ pub(super) async fn update_contact(
 
 async fn read(state: &State, tenant: TenantId, contact: ContactId) -> Result<ContactRow, Error> {
     let mut tx = state.tx(tenant).await?;
-    contact::find(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))
+    contact::require(&mut tx, contact).await
 }
 
 /// Writes the profile in the place of the one that `before` is; `None` when that is not the current one any more.
@@ -70,7 +70,7 @@ async fn rectify(
 
     let mut tx = state.tx(tenant).await?;
     let listed = macs.lock_and_ask(&mut tx).await?;
-    let head = head::lock(&mut tx, contact).await?.ok_or(Error::NotFound("contact"))?;
+    let head = head::require(&mut tx, contact).await?;
     hold::refuse_if_contact_held(&mut tx, contact).await?;
     if contact::version(&mut tx, contact).await? != Some(before.version) {
         return Ok(None);

@@ -36,7 +36,7 @@ pub(super) async fn update_conversation(
     let mut tx = state.tx(call.tenant).await?;
     let none = Error::NotFound("conversation");
     let contact = conversation::find(&mut tx, conversation).await?.ok_or(none)?.contact();
-    head::lock_for(&mut tx, contact, conversation).await?.ok_or(Error::NotFound("conversation"))?;
+    head::require_for(&mut tx, contact, conversation, "conversation").await?;
     // Read again under the lock: it may have changed between the two.
     let row = conversation::find(&mut tx, conversation).await?.ok_or(Error::NotFound("conversation"))?;
     if request.if_version != 0 && request.if_version != unsigned(row.version) {

@@ -1,6 +1,8 @@
 //! What a tenant knows of a contact: checked, normalised, and never to be printed. It is sealed as one blob, the
 //! protobuf encoding of `lethe.messaging.v1.Profile`.
 
+mod united;
+
 use std::collections::{BTreeMap, HashMap};
 
 use lethe_ids::LabelId;
@@ -9,6 +11,7 @@ use lethe_proto::messaging::{self as proto, UpdateContactRequest};
 use prost::Message;
 use zeroize::{Zeroize, Zeroizing};
 
+use self::united::Email;
 use super::{
     Invalid,
     label::label_ids,
@@ -29,6 +32,8 @@ pub(crate) const MOST_KEY_CHARACTERS: usize = 64;
 pub(crate) const MOST_VALUE_CHARACTERS: usize = 1024;
 /// Most characters of a lifecycle stage.
 pub(crate) const MOST_STAGE_CHARACTERS: usize = 32;
+/// Most further phone numbers, and as many e-mail addresses.
+pub(crate) const MOST_OTHERS: usize = 20;
 /// The best lead score.
 pub(crate) const BEST_SCORE: u32 = 100;
 
@@ -48,6 +53,10 @@ pub(crate) struct Profile {
     label_ids: Vec<LabelId>,
     lifecycle_stage: String,
     lead_score: Option<u32>,
+    /// Without `phone`.
+    other_phones: Vec<String>,
+    /// Without `email`.
+    other_emails: Vec<Email>,
 }
 
 /// An address that a contact can be found by, normalised.
@@ -86,6 +95,9 @@ impl Profile {
         profile.label_ids = label_ids("profile.label_ids", &given.label_ids)?;
         profile.set_stage(&given.lifecycle_stage, "profile.lifecycle_stage")?;
         profile.set_score(given.lead_score, "profile.lead_score")?;
+        profile.set_other_phones(&given.other_phones, "profile.other_phones")?;
+        profile.set_other_emails(&given.other_emails, "profile.other_emails")?;
+        profile.drop_twins();
         Ok(profile)
     }
 
@@ -123,6 +135,13 @@ impl Profile {
         if let Some(score) = &change.lead_score {
             profile.set_score(score.value, "lead_score")?;
         }
+        if let Some(phones) = &change.other_phones {
+            profile.set_other_phones(&phones.values, "other_phones.values")?;
+        }
+        if let Some(emails) = &change.other_emails {
+            profile.set_other_emails(&emails.values, "other_emails.values")?;
+        }
+        profile.drop_twins();
         Ok(profile)
     }
 
@@ -231,7 +250,10 @@ impl Profile {
     pub(crate) fn addresses(&self) -> Vec<Address<'_>> {
         let phone = (!self.phone.is_empty()).then_some(Address::Phone(&self.phone));
         let email = (!self.email_index.is_empty()).then_some(Address::Email(&self.email_index));
-        phone.into_iter().chain(email).collect()
+        let other_phones = self.other_phones.iter().map(|phone| Address::Phone(phone));
+        let other_emails = self.other_emails.iter().filter(|email| !email.index.is_empty());
+        let other_emails = other_emails.map(|email| Address::Email(&email.index));
+        phone.into_iter().chain(email).chain(other_phones).chain(other_emails).collect()
     }
 
     /// Whether it has this address.
@@ -247,6 +269,8 @@ impl Profile {
         message.phone.zeroize();
         message.email.zeroize();
         message.address.zeroize();
+        message.other_phones.zeroize();
+        message.other_emails.zeroize();
         bytes
     }
 
@@ -269,6 +293,8 @@ impl Profile {
             label_ids: message.label_ids.iter().filter_map(|id| id.parse().ok()).collect(),
             lifecycle_stage: message.lifecycle_stage,
             lead_score: message.lead_score,
+            other_phones: message.other_phones,
+            other_emails: message.other_emails.into_iter().map(Email::stored).collect(),
         })
     }
 
@@ -285,6 +311,8 @@ impl Profile {
             label_ids: self.label_ids.iter().map(LabelId::to_string).collect(),
             lifecycle_stage: self.lifecycle_stage.clone(),
             lead_score: self.lead_score,
+            other_phones: self.other_phones.clone(),
+            other_emails: self.other_emails.iter().map(|email| email.text.clone()).collect(),
         }
     }
 }
@@ -303,6 +331,7 @@ impl Drop for Profile {
             text.zeroize();
         }
         self.tags.zeroize();
+        self.other_phones.zeroize();
         for value in self.custom_fields.values_mut() {
             value.zeroize();
         }
@@ -328,6 +357,8 @@ mod tests {
             label_ids: vec![LABEL.into(), LABEL.into()],
             lifecycle_stage: "customer".into(),
             lead_score: Some(100),
+            other_phones: vec!["+49 30 901820".into(), "+442079460018".into()],
+            other_emails: vec!["M@Example.org".into(), "m@example.org".into()],
         }
     }
 
@@ -350,6 +381,9 @@ mod tests {
         assert_eq!(shown.tags, ["vip", "leeds"]);
         assert_eq!((shown.label_ids, shown.lead_score), (vec![LABEL.to_owned()], Some(100)));
         assert!(read.has(Address::Email("maud@example.org")) && read.has(Address::Phone("+442079460018")));
+        assert_eq!(shown.other_phones, ["+4930901820"], "each address once");
+        assert_eq!(shown.other_emails, ["M@Example.org"]);
+        assert!(read.has(Address::Email("m@example.org")) && read.addresses().len() == 4);
         assert!(Profile::new(proto::Profile::default()).unwrap().addresses().is_empty());
     }
 

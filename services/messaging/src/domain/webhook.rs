@@ -147,6 +147,8 @@ fn name(event_type: WebhookEventType) -> &'static str {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct About {
     pub(crate) contact: Option<ContactId>,
+    /// Of an erased person: the other ids of it.
+    pub(crate) others: Vec<ContactId>,
     pub(crate) conversation: Option<ConversationId>,
     pub(crate) message: Option<MessageId>,
     pub(crate) erasure: Option<ErasureId>,
@@ -167,6 +169,10 @@ pub(crate) fn body(event_type: WebhookEventType, at: OffsetDateTime, about: &Abo
     put("message_id", about.message.map(|id| id.to_string()));
     put("erasure_id", about.erasure.map(|id| id.to_string()));
     put("state", about.erasure_state.clone());
+    if !about.others.is_empty() {
+        let others = about.others.iter().map(|id| Value::String(id.to_string())).collect();
+        data.insert("other_contact_ids".to_owned(), Value::Array(others));
+    }
     let body = serde_json::json!({
         "type": name(event_type),
         "timestamp": at.format(&Rfc3339).unwrap_or_default(),

@@ -17,6 +17,10 @@ pub(crate) fn job(state: &Arc<State>, tasks: &Tasks) -> Job {
             let mut tx = state.tx(tenant).await?;
             let rows = contact::of_subjects(&mut tx, &[subject]).await?;
             drop(tx);
+            // A contact is found by the subject of its profile: by no other that a merge brought.
+            if rows.first().is_some_and(|row| row.subject() != subject) {
+                return Ok(Some(Vec::new()));
+            }
             match state.open_contacts(tenant, &rows).await {
                 Ok(contacts) => Ok(contacts.first().map(|(_, profile)| {
                     let owned = |(kind, text): (AddressKind, &str)| (kind, text.to_owned());

@@ -14,7 +14,7 @@ pub(crate) struct ConsentRow {
     pub(crate) purpose: i16,
     /// `ConsentAct`.
     pub(crate) act: i16,
-    /// Sealed under the profile's unit.
+    /// Sealed under the unit of the profile that there was then.
     pub(crate) source: Vec<u8>,
     /// When.
     pub(crate) at: OffsetDateTime,

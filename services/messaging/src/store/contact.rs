@@ -6,6 +6,9 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::merge;
+use crate::error::Error;
+
 /// A contact as it is stored, with its head.
 #[derive(Debug, FromRow)]
 pub(crate) struct ContactRow {
@@ -105,6 +108,17 @@ pub(crate) async fn find(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<
     .bind(contact.uuid())
     .fetch_optional(&mut **tx)
     .await
+}
+
+/// The same.
+///
+/// # Errors
+/// [`Error::NotFound`], or [`Error::Merged`] for one that was merged.
+pub(crate) async fn require(tx: &mut TenantTx, contact: ContactId) -> Result<ContactRow, Error> {
+    match find(tx, contact).await? {
+        Some(row) => Ok(row),
+        None => Err(merge::missing(tx, contact).await?),
+    }
 }
 
 /// The newest contacts older than `before`.

@@ -34,7 +34,7 @@ static REQUESTS: Eraser = Eraser {
     statement: "with gone as (
                   delete from idempotency where tenant_id = $1 and key_mac in
                     (select i.key_mac from idempotency i
-                      where i.tenant_id = $1 and i.contact_id = $4
+                      where i.tenant_id = $1 and i.contact_id = any ($4)
                         and (i.resource_id = any ($2) or exists (select from messages m where m.tenant_id = $1
                                and m.message_id = i.resource_id and m.conversation_id = any ($2))
                              or exists (select from ratings r where r.tenant_id = $1
@@ -160,6 +160,13 @@ pub const ERASERS: &[Eraser] = &[
                         where tenant_id = $1 and contact_id = any ($2) limit $3)",
     },
     Eraser {
+        table: "merged_contacts",
+        columns: &["contact_id"],
+        by: By::Contact,
+        statement: "delete from merged_contacts where tenant_id = $1 and merged_id in
+                      (select merged_id from merged_contacts where tenant_id = $1 and contact_id = any ($2) limit $3)",
+    },
+    Eraser {
         table: "contacts",
         columns: &["contact_id"],
         by: By::Contact,
@@ -179,18 +186,19 @@ pub const ERASERS: &[Eraser] = &[
 pub(crate) async fn erase(
     tx: &mut TenantTx,
     eraser: &Eraser,
-    contact: ContactId,
+    contacts: &[ContactId],
     conversations: &[ConversationId],
     most: i64,
 ) -> sqlx::Result<u64> {
     let tenant = tx.tenant();
+    let contacts: Vec<Uuid> = contacts.iter().map(|id| id.uuid()).collect();
     let ids: Vec<Uuid> = match eraser.by {
-        By::Contact => vec![contact.uuid()],
+        By::Contact => contacts.clone(),
         By::Conversations => conversations.iter().map(|id| id.uuid()).collect(),
     };
     let mut query = sqlx::query(eraser.statement).bind(tenant.uuid()).bind(ids).bind(most);
     if std::ptr::eq(eraser, &REQUESTS) {
-        query = query.bind(contact.uuid());
+        query = query.bind(contacts);
     }
     let done = query.execute(&mut **tx).await?;
     Ok(done.rows_affected())

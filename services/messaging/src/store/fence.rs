@@ -29,6 +29,7 @@ pub(crate) struct FenceRow {
     hold_subject: Option<Uuid>,
     heir: Option<Uuid>,
     heir_subject: Option<Uuid>,
+    contacts: Vec<Uuid>,
     /// Addresses that stay blocked; empty once purged.
     pub(crate) suppressed: Json<Vec<Listed>>,
 }
@@ -37,6 +38,13 @@ impl FenceRow {
     /// Whom it is about.
     pub(crate) fn contact(&self) -> ContactId {
         ContactId::new(self.erased)
+    }
+    /// All ids of the person, the contact that it was last first.
+    pub(crate) fn contacts(&self) -> Vec<ContactId> {
+        match self.contacts.as_slice() {
+            [] => vec![self.contact()],
+            contacts => contacts.iter().copied().map(ContactId::new).collect(),
+        }
     }
     /// How much of it.
     pub(crate) fn mode(&self) -> Mode {
@@ -81,6 +89,8 @@ pub(crate) struct NewFence<'a> {
     pub(crate) held: &'a [ConversationId],
     /// Addresses that stay blocked.
     pub(crate) suppressed: &'a [Listed],
+    /// All ids of the person.
+    pub(crate) contacts: &'a [ContactId],
 }
 
 /// The fence of a scope.
@@ -88,7 +98,7 @@ pub(crate) async fn find(tx: &mut TenantTx, scope: ScopeId) -> sqlx::Result<Opti
     let tenant = tx.tenant();
     sqlx::query_as(
         "select erased, fenced_at, census, census_digest, tallies, purged_at, mode, conversations,
-                hold_subject, heir, heir_subject, suppressed from fences
+                hold_subject, heir, heir_subject, contacts, suppressed from fences
           where tenant_id = $1 and scope_id = $2",
     )
     .bind(tenant.uuid())
@@ -173,8 +183,8 @@ pub(crate) async fn insert(tx: &mut TenantTx, new: &NewFence<'_>) -> sqlx::Resul
     let tenant = tx.tenant();
     let inserted = sqlx::query(
         "insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at, census, census_digest, tallies, mode,
-                             conversations, held, suppressed)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing",
+                             conversations, held, suppressed, contacts)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict do nothing",
     )
     .bind(tenant.uuid())
     .bind(new.scope.uuid())
@@ -188,6 +198,11 @@ pub(crate) async fn insert(tx: &mut TenantTx, new: &NewFence<'_>) -> sqlx::Resul
     .bind(uuids(new.conversations))
     .bind(uuids(new.held))
     .bind(Json(new.suppressed))
+    .bind(match new.contacts {
+        // `erased` says it.
+        [_] => Vec::new(),
+        contacts => ids(contacts),
+    })
     .execute(&mut **tx)
     .await?;
     Ok(inserted.rows_affected() == 1)
@@ -294,21 +309,22 @@ pub(crate) async fn note_hold_subject(
 /// What the catalogue is asked for: whose rows a census lists.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Whose<'a> {
-    /// A contact's, with its conversations.
-    Everything(ContactId),
-    /// A contact's, without what belongs to conversations.
-    ContactOnly(ContactId),
-    /// Of conversations of a contact who lives on.
-    Part(ContactId, &'a [ConversationId]),
+    /// A person's, with its conversations.
+    Everything(&'a [ContactId]),
+    /// A person's, without what belongs to conversations.
+    ContactOnly(&'a [ContactId]),
+    /// Of conversations of a person who lives on.
+    Part(&'a [ContactId], &'a [ConversationId]),
 }
 
 impl Whose<'_> {
-    /// What the statements take: contact, conversations, whether they are kept, the contact whose requests are looked at.
-    fn columns(self) -> (Option<Uuid>, Vec<Uuid>, bool, Option<Uuid>) {
+    /// What the statements take: the ids of the person, conversations, whether they are kept, the ids whose requests are
+    /// looked at.
+    fn columns(self) -> (Vec<Uuid>, Vec<Uuid>, bool, Vec<Uuid>) {
         match self {
-            Self::Everything(contact) => (Some(contact.uuid()), Vec::new(), false, None),
-            Self::ContactOnly(contact) => (Some(contact.uuid()), Vec::new(), true, None),
-            Self::Part(contact, conversations) => (None, uuids(conversations), false, Some(contact.uuid())),
+            Self::Everything(contacts) => (ids(contacts), Vec::new(), false, Vec::new()),
+            Self::ContactOnly(contacts) => (ids(contacts), Vec::new(), true, Vec::new()),
+            Self::Part(contacts, conversations) => (Vec::new(), uuids(conversations), false, ids(contacts)),
         }
     }
 }
@@ -316,15 +332,16 @@ impl Whose<'_> {
 /// Every row by the catalogue: (table, id), sorted. Of a part, the requests too that made what is in it.
 pub(crate) async fn rows_of(tx: &mut TenantTx, whose: Whose<'_>) -> sqlx::Result<Vec<(String, Uuid)>> {
     let tenant = tx.tenant();
-    let (contact, conversations, keeps, asking) = whose.columns();
+    let (contacts, conversations, keeps, asking) = whose.columns();
     sqlx::query_as(
-        "select kind, row_id from census_v2($1, $2,
-           case when $2::uuid is null or $4 then $3
-                else array (select c.conversation_id::uuid from conversations c where c.tenant_id = $1 and c.contact_id = $2)
+        "select kind, row_id from census_v3($1, $2,
+           case when $2 = '{}'::uuid[] or $4 then $3
+                else array (select c.conversation_id::uuid from conversations c
+                             where c.tenant_id = $1 and c.contact_id = any ($2))
            end, $4)
          union all
          select 'idempotency', i.key_mac from idempotency i
-          where i.tenant_id = $1 and i.contact_id = $5
+          where i.tenant_id = $1 and i.contact_id = any ($5)
             and (i.resource_id = any ($3) or exists (select from messages m where m.tenant_id = $1
                    and m.message_id = i.resource_id and m.conversation_id::uuid = any ($3))
                  or exists (select from ratings r where r.tenant_id = $1
@@ -332,7 +349,7 @@ pub(crate) async fn rows_of(tx: &mut TenantTx, whose: Whose<'_>) -> sqlx::Result
          order by 1, 2",
     )
     .bind(tenant.uuid())
-    .bind(contact)
+    .bind(contacts)
     .bind(conversations)
     .bind(keeps)
     .bind(asking)
@@ -365,30 +382,32 @@ impl Reach {
     }
 }
 
-/// What a contact reaches, without the conversations `but`, which are held.
+/// What a person with these ids reaches, without the conversations `but`, which are held.
 pub(crate) async fn reach_of(
     tx: &mut TenantTx,
-    contact: ContactId,
+    contacts: &[ContactId],
     but: &[ConversationId],
 ) -> sqlx::Result<Reach> {
     let tenant = tx.tenant();
     let rows: Vec<(i16, Uuid)> = sqlx::query_as(
-        "select 1::smallint, subject_id::uuid from contact_subjects where tenant_id = $1 and contact_id = $2
+        "select 1::smallint, subject_id::uuid from contact_subjects where tenant_id = $1 and contact_id = any ($2)
          union
-         select 1::smallint, subject_id::uuid from contacts where tenant_id = $1 and contact_id = $2
+         select 1::smallint, subject_id::uuid from contacts where tenant_id = $1 and contact_id = any ($2)
          union
-         select 2::smallint, unit_id from contacts where tenant_id = $1 and contact_id = $2
+         select 2::smallint, unit_id from contacts where tenant_id = $1 and contact_id = any ($2)
+         union
+         select 2::smallint, unit_id from merged_contacts where tenant_id = $1 and contact_id = any ($2)
          union
          select 2::smallint, u.unit_id from conversation_units u
            join conversations c on c.tenant_id = u.tenant_id and c.conversation_id = u.conversation_id
-          where c.tenant_id = $1 and c.contact_id = $2 and not (c.conversation_id::uuid = any ($3))
+          where c.tenant_id = $1 and c.contact_id = any ($2) and not (c.conversation_id::uuid = any ($3))
          union
          select 3::smallint, conversation_id::uuid from conversations
-          where tenant_id = $1 and contact_id = $2 and not (conversation_id::uuid = any ($3))
+          where tenant_id = $1 and contact_id = any ($2) and not (conversation_id::uuid = any ($3))
          order by 1, 2",
     )
     .bind(tenant.uuid())
-    .bind(contact.uuid())
+    .bind(ids(contacts))
     .bind(uuids(but))
     .fetch_all(&mut **tx)
     .await?;
@@ -427,6 +446,10 @@ pub(crate) async fn texts_of(tx: &mut TenantTx, conversations: &[ConversationId]
     .bind(uuids(conversations))
     .fetch_all(&mut **tx)
     .await
+}
+
+fn ids(contacts: &[ContactId]) -> Vec<Uuid> {
+    contacts.iter().map(|contact| contact.uuid()).collect()
 }
 
 fn uuids(conversations: &[ConversationId]) -> Vec<Uuid> {

@@ -4,6 +4,9 @@ use lethe_ids::{ContactId, ConversationId};
 use lethe_service::TenantTx;
 use sqlx::FromRow;
 
+use super::{hold, merge};
+use crate::error::Error;
+
 /// What every change must ask first.
 #[derive(Debug, Clone, Copy, FromRow)]
 pub(crate) struct Head {
@@ -26,6 +29,17 @@ pub(crate) async fn lock(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<
     .await
 }
 
+/// The same, of a contact who is there.
+///
+/// # Errors
+/// [`Error::NotFound`], or [`Error::Merged`] for one that was merged.
+pub(crate) async fn require(tx: &mut TenantTx, contact: ContactId) -> Result<Head, Error> {
+    match lock(tx, contact).await? {
+        Some(head) => Ok(head),
+        None => Err(merge::missing(tx, contact).await?),
+    }
+}
+
 /// As [`lock`], for a change of one conversation: `None` also when that is fenced.
 pub(crate) async fn lock_for(
     tx: &mut TenantTx,
@@ -45,9 +59,42 @@ pub(crate) async fn lock_for(
     .await
 }
 
-/// Whether the contact, and the conversation if there is one, is there and not fenced; if so, no fence rises before the
-/// transaction ends.
+/// The same, of a conversation who is there, for a change of the `noun`.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Contended`] when it became another contact's since it was read.
+pub(crate) async fn require_for(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    conversation: ConversationId,
+    noun: &'static str,
+) -> Result<Head, Error> {
+    match lock_for(tx, contact, conversation).await? {
+        Some(head) => Ok(head),
+        None if hold::contact_of(tx, conversation).await?.is_some_and(|now| now != contact) => {
+            Err(Error::Contended)
+        }
+        None => Err(Error::NotFound(noun)),
+    }
+}
+
+/// Who the contact is now, if it, and the conversation if there is one, is there and not fenced: then neither does a fence rise
+/// nor is it merged before the transaction ends.
 pub(crate) async fn holds_off_fence(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    conversation: Option<ConversationId>,
+) -> sqlx::Result<Option<ContactId>> {
+    if is_held_off(tx, contact, conversation).await? {
+        return Ok(Some(contact));
+    }
+    match merge::survivor_of(tx, contact).await? {
+        Some(survivor) if is_held_off(tx, survivor, conversation).await? => Ok(Some(survivor)),
+        _ => Ok(None),
+    }
+}
+
+async fn is_held_off(
     tx: &mut TenantTx,
     contact: ContactId,
     conversation: Option<ConversationId>,

@@ -21,6 +21,8 @@ pub(crate) async fn owned(tx: &mut TenantTx, asked: &[SecretId]) -> sqlx::Result
          union all
          select unit_id from contacts where tenant_id = $1 and unit_id = any ($3)
          union all
+         select unit_id from merged_contacts where tenant_id = $1 and unit_id = any ($3)
+         union all
          select unit_id from conversation_units where tenant_id = $1 and unit_id = any ($3)
          union all
          select next_unit_id from conversation_units where tenant_id = $1 and next_unit_id = any ($3)

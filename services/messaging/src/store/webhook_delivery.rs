@@ -34,6 +34,9 @@ pub(crate) struct DeliveryRow {
     /// Of a notice that is due: whose erasure it says.
     #[sqlx(default)]
     erased: Option<Uuid>,
+    /// All ids of the person, where it was several contacts.
+    #[sqlx(default)]
+    erased_ids: Option<Vec<Uuid>>,
     /// As the contract has it.
     pub(crate) state: i16,
     /// How many were begun.
@@ -63,9 +66,11 @@ impl DeliveryRow {
     pub(crate) fn event(&self) -> EventId {
         EventId::new(self.event_id)
     }
-    /// Whose erasure it says, if it is a notice that is due.
-    pub(crate) fn erased(&self) -> Option<ContactId> {
-        self.erased.map(ContactId::new)
+    /// Whose erasure it says, if it is a notice that is due, with the other ids that the person had.
+    pub(crate) fn erased(&self) -> Option<(ContactId, Vec<ContactId>)> {
+        let erased = self.erased?;
+        let others = self.erased_ids.iter().flatten().filter(|id| **id != erased);
+        Some((ContactId::new(erased), others.copied().map(ContactId::new).collect()))
     }
     /// What it says, but for that.
     pub(crate) fn about(&self) -> About {
@@ -75,6 +80,7 @@ impl DeliveryRow {
             message: self.message_id.map(MessageId::new),
             erasure: self.erasure_id.map(ErasureId::new),
             erasure_state: self.erasure_state.clone(),
+            others: Vec::new(),
         }
     }
 }
@@ -250,10 +256,11 @@ pub(crate) async fn due(
     let tenant = tx.tenant();
     sqlx::query_as(
         "select delivery_id, endpoint_id, event_id, event_type, happened_at, contact_id::uuid, conversation_id::uuid,
-                message_id, erasure_id, erasure_state, d.state, attempts, next_attempt_at, last_attempt_at, last_status,
+                message_id, d.erasure_id, erasure_state, d.state, attempts, next_attempt_at, last_attempt_at, last_status,
                 last_failure, d.created_at,
-                (select f.erased from fences f where f.tenant_id = d.tenant_id and f.scope_id = d.scope_id) as erased
+                f.erased, f.contacts as erased_ids
            from webhook_deliveries d join webhook_endpoints e using (tenant_id, endpoint_id)
+           left join fences f on f.tenant_id = d.tenant_id and f.scope_id = d.scope_id
           where d.tenant_id = $1 and d.endpoint_id = $2 and next_attempt_at <= $3
             and (e.state = 1 or d.event_type = 5 and e.state in (2, 3, 5))
           order by next_attempt_at limit $4",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use lethe_messaging::ERASERS;
+use lethe_messaging::{ERASERS, MOVERS};
 use sqlx::Row;
 
 use crate::stage::Stage;
@@ -38,6 +38,11 @@ async fn every_column_of_an_id_of_a_person_has_an_eraser() {
         }
     }
     assert_eq!(there, erased, "columns of contacts and conversations, and what the eraser knows");
+    // What is a contact's becomes the survivor's when it is merged: all but `conversations`, which are told of one by one.
+    let of_contacts =
+        there.iter().filter(|(_, column)| column == "contact_id").map(|(table, _)| table.as_str());
+    let moved: BTreeSet<&str> = MOVERS.iter().map(|mover| mover.table).chain(["conversations"]).collect();
+    assert_eq!(of_contacts.collect::<BTreeSet<_>>(), moved, "tables of contacts, and what a merge knows");
     // A row with a subject goes with its contact: it says which.
     for table in of_subjects {
         assert!(there.iter().any(|(tbl, _)| *tbl == table), "{table}");

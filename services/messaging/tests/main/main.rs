@@ -15,6 +15,8 @@ mod inbox;
 mod indexing;
 mod isolation;
 mod keywords;
+mod merging;
+mod merging_erased;
 mod messages;
 mod modes;
 mod notices;

@@ -20,7 +20,7 @@ use tonic::Status;
 use crate::stage::{KEY, Stage, full_profile, reason, uuid_of};
 
 impl Stage {
-    async fn open_by(&self, contact: &Contact, channel: Channel) -> Conversation {
+    pub(crate) async fn open_by(&self, contact: &Contact, channel: Channel) -> Conversation {
         let request = OpenConversationRequest {
             contact_id: contact.contact_id.clone(),
             channel: channel.into(),
@@ -37,12 +37,12 @@ impl Stage {
         }
     }
 
-    async fn count(&self, scope: &Scope) -> lethe_proto::erasure::CountResponse {
+    pub(crate) async fn count(&self, scope: &Scope) -> lethe_proto::erasure::CountResponse {
         let request = CountRequest { scope: Some(scope.clone()) };
         self.participant().count(request).await.unwrap().into_inner()
     }
 
-    async fn try_fence(&self, scope: &Scope) -> Result<(), Status> {
+    pub(crate) async fn try_fence(&self, scope: &Scope) -> Result<(), Status> {
         let request = FenceRequest { scope: Some(scope.clone()), census_key: KEY.to_vec().into() };
         self.participant().fence(request).await.map(drop)
     }

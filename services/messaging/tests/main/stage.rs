@@ -146,6 +146,11 @@ impl Stage {
 
     /// Waits until somebody waits for a lock.
     pub(crate) async fn somebody_waits(&self) {
+        self.so_many_wait(1).await;
+    }
+
+    /// Waits until so many wait for a lock.
+    pub(crate) async fn so_many_wait(&self, many: i64) {
         let mut db = self.superuser().await;
         for _ in 0..5_000 {
             let waiting: i64 = sqlx::query_scalar(
@@ -155,7 +160,7 @@ impl Stage {
             .fetch_one(&mut db)
             .await
             .unwrap();
-            if waiting > 0 {
+            if waiting >= many {
                 return;
             }
             tokio::task::yield_now().await;

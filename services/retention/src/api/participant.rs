@@ -31,11 +31,13 @@ pub struct Participant {
 fn scope(scope: Option<WireScope>) -> Result<Scope, Failure> {
     let scope = scope.ok_or_else(|| Failure::invalid("scope", "is missing"))?;
     let conversations = scope.conversation_ids.iter().map(|text| id("scope.conversation_ids", text));
+    let others = scope.other_contact_ids.iter().map(|text| id("scope.other_contact_ids", text));
     Ok(Scope {
         scope: id("scope.scope_id", &scope.scope_id)?,
         tenant: id("scope.tenant_id", &scope.tenant_id)?,
         erasure: id("scope.erasure_id", &scope.erasure_id)?,
         contact: id("scope.contact_id", &scope.contact_id)?,
+        others: others.collect::<Result<_, _>>()?,
         mode: encode::mode_of_wire(scope.mode()),
         conversations: conversations.collect::<Result<_, _>>()?,
     })

@@ -39,7 +39,7 @@ pub(super) async fn request_erasure(
     request: RequestErasureRequest,
 ) -> Result<RequestErasureResponse, Error> {
     let now = api.clock().now();
-    let asked = Asked::decode(request, now)?;
+    let mut asked = Asked::decode(request, now)?;
     let due_at = api
         .calendar
         .due_at(asked.received_at)
@@ -52,7 +52,7 @@ pub(super) async fn request_erasure(
     refuse_if_open(&mut tx, &asked, now).await?;
     drop(tx);
 
-    let participants = count(api, asking, &asked).await?;
+    let participants = count(api, asking, &mut asked).await?;
     let new_id = ErasureId::new(api.entropy().uuid7(api.clock()));
     register(api, asking, &asked, due_at, new_id, &participants).await
 }
@@ -127,8 +127,9 @@ async fn refuse_if_fenced(tx: &mut TenantTx, asked: &Asked) -> Result<(), Error>
     }
 }
 
-/// Names and encoded counts, in the order of fencing. The first one, messaging, says which conversations the others count.
-async fn count(api: &Api, asking: &Asking, asked: &Asked) -> Result<Vec<(String, Vec<u8>)>, Error> {
+/// Names and encoded counts, in the order of fencing. The first one, messaging, says which conversations the others count, and
+/// who the contact is now, if it was merged: then that one's erasure is asked for.
+async fn count(api: &Api, asking: &Asking, asked: &mut Asked) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let context = asking.context.clone().without_principal().within(api.count_timeout);
     // Counting binds no scope yet: these ids are of no further use.
     let mut scope = Scope {
@@ -139,6 +140,7 @@ async fn count(api: &Api, asking: &Asking, asked: &Asked) -> Result<Vec<(String,
         mode: encode::mode_to_wire(asked.mode).into(),
         conversation_ids: asked.conversation.iter().map(ConversationId::to_string).collect(),
         suppress: asked.suppress,
+        other_contact_ids: Vec::new(),
     };
     let count = async |name: &String, scope: Scope| {
         let mut client = ParticipantServiceClient::new(api.saga.peers.client(name, &context));
@@ -155,6 +157,13 @@ async fn count(api: &Api, asking: &Asking, asked: &Asked) -> Result<Vec<(String,
     // Named to the others, and kept nowhere.
     if !asked.mode.is_whole() {
         scope.conversation_ids = std::mem::take(&mut first.conversation_ids);
+    }
+    if let Some((owner, others)) = std::mem::take(&mut first.contact_ids).split_first() {
+        asked.contact = owner.parse().map_err(|_| Error::Damaged)?;
+        scope.contact_id.clone_from(owner);
+        if asked.mode.is_whole() {
+            scope.other_contact_ids = others.to_vec();
+        }
     }
     let mut counts: Vec<CountResponse> = vec![first];
     counts.extend(try_join_all(others.iter().map(|name| count(name, scope.clone()))).await?);

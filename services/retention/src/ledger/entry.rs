@@ -92,6 +92,9 @@ pub struct Erasure {
     pub scope_id: ScopeId,
     /// Whom to erase again after a restore.
     pub contact_id: ContactId,
+    /// The other ids the person was a contact under, before contacts were merged: an older backup has them apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_contact_ids: Vec<ContactId>,
     /// How much: `everything`, `conversation`, `contact_only`, `email`.
     pub mode: String,
     /// Of a part: which conversations.

@@ -63,6 +63,11 @@ impl Saga {
             erasure_id: lease.erasure,
             scope_id: erasure.scope,
             contact_id: erasure.contact.ok_or_else(damaged)?,
+            other_contact_ids: loaded
+                .other_contacts()?
+                .iter()
+                .map(|id| id.parse().map_err(|_| damaged()))
+                .collect::<Result<_, _>>()?,
             mode: erasure.mode.text().to_owned(),
             conversation_ids: loaded
                 .conversations()?

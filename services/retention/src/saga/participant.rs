@@ -2,7 +2,7 @@
 //! not a code, a count, a date or a digest is refused here, and so is a verification that leaves out what the census has.
 
 use lethe_ambient::{Planted, planted};
-use lethe_ids::ConversationId;
+use lethe_ids::{ContactId, ConversationId};
 use lethe_proto::erasure::{
     Attestation, FenceRequest, FenceResponse, Finding, PurgeRequest, PurgeResponse, Scope, Tally,
     VerifyAbsentRequest, VerifyAbsentResponse, participant_service_client::ParticipantServiceClient,
@@ -39,6 +39,7 @@ impl<'a> Call<'a> {
             && answer.fenced_at.as_ref().is_some_and(is_instant)
             && are_tallies(&answer.tallies)
             && answer.conversation_ids.iter().all(|id| id.parse::<ConversationId>().is_ok())
+            && answer.contact_ids.iter().all(|id| id.parse::<ContactId>().is_ok())
             && answer.suppressions.iter().all(|one| one.mac.len() == 32);
         if sound { Ok(answer) } else { Err(malformed(self.name)) }
     }

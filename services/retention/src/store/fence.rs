@@ -19,6 +19,8 @@ pub struct Fence {
     pub erasure: ErasureId,
     /// Whose.
     pub contact: ContactId,
+    /// The other ids of the person, each of which has its own bare fence. Not read back.
+    pub others: Vec<ContactId>,
     /// How much of it.
     pub mode: Mode,
     /// Of [`Mode::Conversation`]: which.
@@ -37,6 +39,7 @@ impl FromRow<'_, PgRow> for Fence {
             scope: ScopeId::new(row.try_get("scope_id")?),
             erasure: ErasureId::new(row.try_get("erasure_id")?),
             contact: ContactId::new(row.try_get("contact")?),
+            others: Vec::new(),
             mode: row.try_get::<&str, _>("mode")?.parse().map_err(|_| damaged("mode"))?,
             conversation: row.try_get::<Option<Uuid>, _>("conversation")?.map(ConversationId::new),
             fenced_at: row.try_get("fenced_at")?,
@@ -59,7 +62,7 @@ pub struct OwnRows {
 ///
 /// # Errors
 /// When PostgreSQL fails.
-pub async fn fence(tx: &mut TenantTx, id: Uuid, fence: &Fence) -> Result<(), sqlx::Error> {
+pub async fn fence(tx: &mut TenantTx, new_id: impl Fn() -> Uuid, fence: &Fence) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().uuid();
     sqlx::query(
         "insert into fences (tenant_id, contact_id, scope_id, erasure_id, fenced_at, census, answer, fence_id, mode,
@@ -73,12 +76,23 @@ pub async fn fence(tx: &mut TenantTx, id: Uuid, fence: &Fence) -> Result<(), sql
     .bind(fence.fenced_at)
     .bind(&fence.census)
     .bind(&fence.answer)
-    .bind(id)
+    .bind(new_id())
     .bind(fence.mode.text())
     .bind(fence.conversation.map(ConversationId::uuid))
     .execute(&mut **tx)
-    .await
-    .map(drop)
+    .await?;
+    for other in &fence.others {
+        sqlx::query(
+            "insert into fences (tenant_id, contact_id, fence_id, mode) values ($1, $2, $3, $4) on conflict do nothing",
+        )
+        .bind(tenant)
+        .bind(other.uuid())
+        .bind(new_id())
+        .bind(fence.mode.text())
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
 }
 
 /// The fence of that scope.
@@ -133,19 +147,21 @@ pub async fn is_conversation_fenced(
 /// Whose rows a statement is about.
 #[derive(Debug, Clone, Copy)]
 pub enum Whose<'a> {
-    /// All that names the contact.
-    Contact(ContactId),
+    /// All that names the contact, or one of the other ids of the person.
+    Contact(ContactId, &'a [ContactId]),
     /// This erasure, and all that names one of the conversations.
     Part(ErasureId, &'a [ConversationId]),
 }
 
 impl Whose<'_> {
-    /// As the statements take it: contact, erasure, conversations.
-    fn columns(self) -> (Option<Uuid>, Option<Uuid>, Vec<Uuid>) {
+    /// As the statements take it: contacts, erasure, conversations.
+    fn columns(self) -> (Vec<Uuid>, Option<Uuid>, Vec<Uuid>) {
         match self {
-            Self::Contact(contact) => (Some(contact.uuid()), None, Vec::new()),
+            Self::Contact(contact, others) => {
+                ([contact].iter().chain(others).map(|id| id.uuid()).collect(), None, Vec::new())
+            }
             Self::Part(erasure, conversations) => {
-                (None, Some(erasure.uuid()), conversations.iter().map(|id| id.uuid()).collect())
+                (Vec::new(), Some(erasure.uuid()), conversations.iter().map(|id| id.uuid()).collect())
             }
         }
     }
@@ -157,14 +173,14 @@ impl Whose<'_> {
 /// When PostgreSQL fails.
 pub async fn own_rows(tx: &mut TenantTx, whose: Whose<'_>) -> Result<OwnRows, sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    let (contact, erasure, conversations) = whose.columns();
+    let (contacts, erasure, conversations) = whose.columns();
     let erasures: Vec<Uuid> = sqlx::query_scalar(
         "select erasure_id from erasures
-          where tenant_id = $1 and (contact_id = $2 or (erasure_id = $3 and contact_id is not null)
+          where tenant_id = $1 and (contact_id::uuid = any($2) or (erasure_id = $3 and contact_id is not null)
                                     or conversation_id::uuid = any($4)) order by erasure_id",
     )
     .bind(tenant)
-    .bind(contact)
+    .bind(contacts)
     .bind(erasure)
     .bind(conversations)
     .fetch_all(&mut **tx)
@@ -205,9 +221,9 @@ pub async fn lock_open(tx: &mut TenantTx, whose: Whose<'_>) -> Result<(), sqlx::
 /// When PostgreSQL fails.
 pub async fn is_another_being_fenced(tx: &mut TenantTx, whose: Whose<'_>) -> Result<bool, sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    let (contact, ..) = whose.columns();
+    let (contacts, ..) = whose.columns();
     sqlx::query_scalar(
-        "select exists (select from erasures e where e.tenant_id = $1 and e.contact_id = $2
+        "select exists (select from erasures e where e.tenant_id = $1 and e.contact_id::uuid = any($2)
                            and e.fencing_at is not null and e.state = 'confirmed'
                            and not exists (select from fences f where f.tenant_id = $1 and f.erasure_id = e.erasure_id)
                            and not exists (select from erasure_steps s where s.tenant_id = $1
@@ -215,7 +231,7 @@ pub async fn is_another_being_fenced(tx: &mut TenantTx, whose: Whose<'_>) -> Res
                                  and s.done_at is null and s.waits_for = 'LEGAL_HOLD'))",
     )
     .bind(tenant)
-    .bind(contact)
+    .bind(contacts)
     .fetch_one(&mut **tx)
     .await
 }
@@ -247,14 +263,14 @@ pub async fn unlink(tx: &mut TenantTx, whose: Whose<'_>, now: OffsetDateTime) ->
         .bind(&erasures)
         .execute(&mut **tx)
         .await?;
-    let (contact, _, conversations) = whose.columns();
+    let (contacts, _, conversations) = whose.columns();
     // A hold that is over stays on record, and says no more of whom.
     sqlx::query(
         "update holds set contact_id = null, conversation_id = null, idempotency_key = hold_id::text
-          where tenant_id = $1 and state = 'released' and (contact_id = $2 or conversation_id::uuid = any($3))",
+          where tenant_id = $1 and state = 'released' and (contact_id::uuid = any($2) or conversation_id::uuid = any($3))",
     )
     .bind(tenant)
-    .bind(contact)
+    .bind(contacts)
     .bind(conversations)
     .execute(&mut **tx)
     .await?;

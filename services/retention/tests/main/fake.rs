@@ -167,6 +167,7 @@ impl ParticipantService for Fake {
             fenced_at: Some(timestamp(self.clock.now())),
             conversation_ids: part.conversation_ids.clone(),
             suppressions: part.suppressions.clone(),
+            ..FenceResponse::default()
         }))
     }
 

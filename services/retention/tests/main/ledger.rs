@@ -23,6 +23,7 @@ fn erasure(number: u128) -> Erasure {
         erasure_id: ErasureId::new(Uuid::from_u128(number)),
         scope_id: ScopeId::new(Uuid::from_u128(number)),
         contact_id: ContactId::new(Uuid::from_u128(number)),
+        other_contact_ids: Vec::new(),
         mode: "everything".to_owned(),
         conversation_ids: Vec::new(),
         confirmed_at: NOW,

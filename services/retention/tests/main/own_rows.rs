@@ -74,6 +74,37 @@ async fn fence_purge_and_verify_may_come_twice() {
 }
 
 #[tokio::test]
+async fn of_a_person_who_was_two_contacts_no_row_names_either_and_neither_is_asked_for_again() {
+    let fixture = Fixture::new().await;
+    let (one, other, stays) = (fixture.contact(), fixture.contact(), fixture.contact());
+    for (contact, key) in [(one, "a"), (other, "b"), (stays, "c")] {
+        fixture.request(contact, key).await.unwrap();
+    }
+    let scope = Scope { other_contact_ids: vec![other.to_string()], ..scope(&fixture, one) };
+    let (mut client, key) = (client(&fixture), vec![1; 32]);
+    let fence = FenceRequest { scope: Some(scope.clone()), census_key: key.clone().into() };
+    let purge = PurgeRequest { scope: Some(scope.clone()), census_key: key.clone().into() };
+    let verify = VerifyAbsentRequest { scope: Some(scope), census_key: key.into() };
+    for _ in 0..2 {
+        let fenced = client.fence(fence.clone()).await.unwrap().into_inner();
+        assert_eq!(fenced.tallies.iter().map(|tally| tally.count).collect::<Vec<_>>(), [2, 2]);
+    }
+    client.purge(purge).await.unwrap();
+    let after = client.verify_absent(verify).await.unwrap().into_inner();
+    let re_read = after.findings.iter().filter(|line| line.attestation() == Attestation::ReRead);
+    assert_eq!(re_read.map(|line| line.found).sum::<u64>(), 0, "{after:?}");
+    for contact in [one, other] {
+        assert_eq!(reason(fixture.request(contact, "d").await), "CONTACT_NOT_FOUND");
+    }
+    let named: Vec<sqlx::types::Uuid> =
+        sqlx::query_scalar("select contact_id::uuid from erasures where contact_id is not null")
+            .fetch_all(&mut fixture.superuser().await)
+            .await
+            .unwrap();
+    assert_eq!(named, [stays.uuid()]);
+}
+
+#[tokio::test]
 async fn a_row_that_a_restore_brings_back_is_found() {
     let fixture = Fixture::new().await;
     let (id, contact) = fixture.confirmed().await;

@@ -43,7 +43,10 @@ pub(crate) async fn fenced(
     let tenant = tx.tenant();
     let contacts: Vec<Uuid> = contacts.iter().map(|contact| contact.uuid()).collect();
     let erased: Vec<Uuid> = sqlx::query_scalar(
-        "select erased from fences where tenant_id = $1 and erased = any($2) and not part",
+        "select erased from fences where tenant_id = $1 and erased = any($2) and not part
+         union
+         select asked.id from unnest($2::uuid[]) as asked (id)
+          where exists (select from fences where tenant_id = $1 and others @> array[asked.id])",
     )
     .bind(tenant.uuid())
     .bind(contacts)
@@ -75,12 +78,13 @@ pub(crate) async fn put(
     tx: &mut TenantTx,
     (scope, erasure, contact): (ScopeId, ErasureId, ContactId),
     part: Option<&[ConversationId]>,
+    others: &[ContactId],
     at: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant();
     sqlx::query(
-        "insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at, part, conversations)
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+        "insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at, part, conversations, others)
+         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
     )
     .bind(tenant.uuid())
     .bind(scope.uuid())
@@ -89,6 +93,11 @@ pub(crate) async fn put(
     .bind(at)
     .bind(part.is_some())
     .bind(part.unwrap_or_default().iter().map(|conversation| conversation.uuid()).collect::<Vec<_>>())
+    .bind(if part.is_some() {
+        Vec::new()
+    } else {
+        others.iter().map(|contact| contact.uuid()).collect::<Vec<_>>()
+    })
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -91,6 +91,39 @@ async fn an_erasure_leaves_no_byte_and_says_what_it_looked_for() {
     stage.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_person_who_was_two_contacts_no_byte_is_left_of_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::new(folder.path()).await;
+    let (one, kept) = (stage.place(), stage.place());
+    let kept = crate::messaging::Place { tenant: one.tenant, ..kept };
+    let other = crate::messaging::Place { tenant: one.tenant, ..stage.place() };
+    let mut last = 0;
+    for place in [one, other, kept] {
+        last = stage.messaging.say(place, "axolotl hello").await.1;
+        stage.search(place, "axolotl", last).await;
+    }
+    let erasure = Erasure::of(one.tenant, one.contact).and(other.contact);
+    let count = erasure.count(&stage).await;
+    assert_eq!(count.tallies.iter().map(|tally| tally.count).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(erasure.fence(&stage).await.unwrap().tallies, count.tallies);
+    let before = erasure.verify(&stage).await.unwrap();
+    assert_eq!(lines(&before)[0], ("index", "documents", 4, 4), "two documents, two ids");
+    // What comes late of either is met by the fence.
+    for place in [one, other] {
+        stage.messaging.say(place, "late hello").await;
+    }
+    let (_, seq) = stage.messaging.say(kept, "behind it").await;
+    stage.search(kept, "behind", seq).await;
+    assert!(seq > last);
+    assert_eq!(erasure.purge(&stage).await.unwrap().evidence, count.tallies);
+    let after = erasure.verify(&stage).await.unwrap();
+    assert!(lines(&after).iter().all(|line| line.3 == 0), "{after:?}");
+    assert_eq!(lies_about(folder.path(), "late"), (false, false));
+    assert_eq!(stage.look(one.tenant, "axolotl").await.len(), 1);
+    stage.stop().await;
+}
+
 /// An engine that lets a test in between a writer's two looks at the fences. As in the real one, a write that has begun
 /// goes on when nobody waits for it any more.
 struct Between {

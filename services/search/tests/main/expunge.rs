@@ -25,7 +25,7 @@ async fn the_bytes_of_a_contact_go_and_the_neighbours_stay() {
         engine.refresh(ours).await.unwrap();
     }
     assert!(tokens.iter().all(|token| lies_about(folder.path(), token).1), "the reader sees them all");
-    let wanted = Wanted { contact: Some(gone), messages: census.clone(), ..Wanted::default() };
+    let wanted = Wanted { contacts: vec![gone], messages: census.clone(), ..Wanted::default() };
     assert_eq!(engine.scan(ours, wanted.clone()).await.unwrap().found, 51);
 
     // A search that goes on meanwhile does not keep anything.
@@ -80,7 +80,7 @@ async fn a_scan_finds_a_segment_that_was_left_behind() {
     engine.write(TOKEN, tenant, vec![Write::RemoveContact(message.contact)]).await.unwrap();
     engine.expunge(engine.shard(tenant)).await.unwrap();
     let wanted =
-        Wanted { contact: Some(message.contact), messages: vec![message.message], ..Wanted::default() };
+        Wanted { contacts: vec![message.contact], messages: vec![message.message], ..Wanted::default() };
     assert_eq!(engine.scan(tenant, wanted.clone()).await.unwrap().found, 0);
     for (path, bytes) in kept {
         if !path.exists() {

@@ -214,6 +214,12 @@ impl Erasure {
         Self { scope, key: vec![7; 32] }
     }
 
+    /// The same of a person who was another contact, too.
+    pub(crate) fn and(mut self, other: ContactId) -> Self {
+        self.scope.other_contact_ids.push(other.to_string());
+        self
+    }
+
     pub(crate) fn with_key(&self, key: &[u8]) -> Self {
         Self { key: key.to_vec(), ..self.clone() }
     }

@@ -92,7 +92,7 @@ pub fn read_folder(folder: &Path, visit: &mut dyn FnMut(&Piece<'_>)) -> Result<V
 pub(super) fn scan(folder: &Path, tenant: TenantId, wanted: &Wanted) -> Result<Scanned, EngineError> {
     let mut keys: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
     let ids = (wanted.messages.iter().map(|m| (b'm', m.uuid())))
-        .chain(wanted.contact.map(|c| (b'c', c.uuid())))
+        .chain(wanted.contacts.iter().map(|c| (b'c', c.uuid())))
         .chain(wanted.conversations.iter().map(|v| (b'v', v.uuid())));
     for (kind, id) in ids {
         keys.insert([&[kind], tenant.uuid().as_bytes().as_slice(), id.as_bytes()].concat(), false);
