@@ -13,7 +13,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PORT ?= 8080
 LETHE := $(TARGET)/debug/lethe
 
-.PHONY: help up demo test conformance planted bench fuzz tools servers claim build lint openapi
+.PHONY: help up demo test conformance planted bench schemathesis fuzz tools servers claim build lint openapi
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ planted: servers claim ## mistakes made on purpose in a build of their own, and 
 
 bench: servers claim ## JOB=accept|search: accepted messages beside pgbench; how soon and how fast they are found
 	bench/run $(or $(JOB),accept)
+
+schemathesis: servers claim ## whatever the OpenAPI document allows and forbids, asked of a platform of its own
+	scripts/schemathesis
 
 fuzz: claim ## each parser for FUZZ_SECONDS=120 by a fuzzer; needs nightly and cargo-fuzz
 	@scripts/fuzz

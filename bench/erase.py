@@ -33,8 +33,10 @@ def load(url, folder, tokens, conversations, count, clients=16):
     return sent
 
 
-def psql(run, statement):
-    command = [stage.SERVERS + "/pg/bin/psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement, run["admin_url"] + "/" + statement_database(statement)]
+def psql(run, *statements):
+    """What the last of the statements answers; each is a transaction of its own."""
+    asked = [word for statement in statements for word in ("-c", statement)]
+    command = [stage.SERVERS + "/pg/bin/psql", "-qAtX", "-v", "ON_ERROR_STOP=1", *asked, run["admin_url"] + "/" + statement_database(statements[0])]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=stage.ENVIRONMENT).stdout.strip()
 
 
@@ -50,8 +52,8 @@ def deleted(run, conversation):
     """Milliseconds of deleting a conversation's rows from the copy, the commit included, and how many they were."""
     out = psql(run, f"do $$ declare t timestamptz := clock_timestamp(); n bigint; begin "
                     f"delete from plain_messages where conversation_id = '{uuid(conversation)}'; get diagnostics n = row_count; "
-                    f"commit; perform set_config('bench.took', extract(epoch from clock_timestamp() - t) * 1000 || ' ' || n, false); end $$; "
-                    f"select current_setting('bench.took')")
+                    f"commit; perform set_config('bench.took', extract(epoch from clock_timestamp() - t) * 1000 || ' ' || n, false); end $$",
+                    "select current_setting('bench.took')")
     took, rows = out.split()
     return float(took), int(rows)
 
@@ -105,8 +107,8 @@ def job():
                     stage.call(url, "POST", f"/v1/conversations/{target}/messages", {"text": f"One of a few, number {number}"}, tokens[0], True)
             else:
                 load(url, folder, tokens, [target], size, clients=8)
-        rows = psql(run, "create table plain_messages (like messages including all); insert into plain_messages select * from messages; "
-                         "select count(*) from plain_messages")
+        rows = psql(run, "create table plain_messages (like messages including all)", "insert into plain_messages select * from messages",
+                    "select count(*) from plain_messages")
         psql(run, "vacuum analyze plain_messages")
         print(f"{int(rows):,} messages in the platform")
         print(f"{'messages':>8} {'unreadable ms':>14} {'fenced ms':>10} {'rows gone ms':>13} {'re-reading ms':>14} {'certified ms':>13} {'plain DELETE ms':>16} {'ratio':>6}")

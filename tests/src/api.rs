@@ -50,6 +50,15 @@ impl Api {
         Self { http: reqwest::Client::new(), url: url.to_owned(), token: String::new() }
     }
 
+    /// Nobody yet, over one connection of HTTP/2.
+    ///
+    /// # Panics
+    /// When there can be no client.
+    pub fn multiplexed(url: &str) -> Self {
+        let http = reqwest::Client::builder().http2_prior_knowledge().build().expect("a client");
+        Self { http, url: url.to_owned(), token: String::new() }
+    }
+
     /// The same member at another gateway.
     #[must_use]
     pub fn at(&self, url: &str) -> Self {

@@ -10,6 +10,7 @@ mod machine;
 mod operator;
 mod platform;
 mod replica;
+mod signers;
 mod talk;
 mod within;
 
@@ -22,5 +23,6 @@ pub use machine::{Machine, Signed};
 pub use operator::{open_operator_access, request_operator_access};
 pub use platform::{Platform, Tenant, platform};
 pub use replica::Replica;
+pub use signers::{Signers, name_of, servers_of};
 pub use talk::Talk;
 pub use within::within;

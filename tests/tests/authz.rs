@@ -4,18 +4,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use http::uri::PathAndQuery;
-use lethe_access::{
-    Access, PRINCIPAL, Principal, PrincipalToken, PublicKeys, Revocations, Role, SERVICE_TOKEN, Who,
-};
-use lethe_ids::{MemberId, SessionId};
+use lethe_access::{Principal, PrincipalToken, Role, Who};
+use lethe_ids::SessionId;
 use lethe_proto::{METHODS, MethodAccess};
 use lethe_service::Failure;
-use lethe_tests::{Api, PASSWORD, Platform, Talk, Tenant, platform, within};
+use lethe_tests::{Api, PASSWORD, Signers, Talk, name_of, platform, servers_of, within};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tonic::{Request, Status, client::Grpc, metadata::MetadataValue, transport::Endpoint};
-use tonic_prost::ProstCodec;
 
 /// Begins as a PNG picture does.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -42,13 +37,13 @@ const DENIALS: [&str; 9] = [
 ];
 
 /// A line of the table.
-struct Line {
+pub(crate) struct Line {
     may: &'static str,
-    callers: Vec<&'static str>,
+    pub(crate) callers: Vec<&'static str>,
 }
 
 /// The table by `Service/Rpc`.
-fn table() -> BTreeMap<String, Line> {
+pub(crate) fn table() -> BTreeMap<String, Line> {
     let lines = TABLE.lines().filter(|line| !line.starts_with('#')).skip(1);
     let cells = lines.map(|line| line.split('\t').collect::<Vec<_>>());
     cells
@@ -59,85 +54,23 @@ fn table() -> BTreeMap<String, Line> {
         .collect()
 }
 
-/// `MessageService/SendMessage` of `/lethe.messaging.v1.MessageService/SendMessage`.
-fn name_of(method: &MethodAccess) -> String {
-    method.path.rsplit('.').next().expect("a path has dots").to_owned()
-}
-
-/// The services that answer `method`: the one of its package, or all that take part in erasures and events.
-fn servers_of(method: &MethodAccess) -> Vec<&'static str> {
-    match method.path.split('.').nth(1).expect("lethe.<area>") {
-        "erasure" | "operation" => vec!["identity", "messaging", "search", "retention"],
-        area => CALLERS.into_iter().filter(|service| *service == area).collect(),
-    }
-}
-
-/// Signs as any service, with the seeds of the platform under test.
-struct Signers<'a> {
-    platform: &'a Platform,
-    tenant: Tenant,
-}
-
-impl Signers<'_> {
-    fn access(&self, service: &'static str) -> Access {
-        let key = self.platform.service_key(service);
-        Access::new(service, key, PublicKeys::new(), Revocations::new(), self.platform.clock.clone())
-    }
-
-    fn principal(&self, role: Role, age: Duration) -> Principal {
-        let issued_at_ms = self.platform.clock.millis() - i64::try_from(age.as_millis()).expect("an age");
-        Principal {
-            tenant: self.tenant.id.parse().expect("an id"),
-            who: Who::Member {
-                member: MemberId::new(uuid::Uuid::from_u128(1)),
-                session: SessionId::new(uuid::Uuid::from_u128(2)),
-                roles: [role].into(),
-            },
-            issued_at_ms,
-            expires_at_ms: issued_at_ms + 60_000,
-        }
-    }
-
-    fn signed(&self, by: &'static str, principal: &Principal) -> PrincipalToken {
-        self.access(by).sign_principal(principal)
-    }
-
-    /// The reason for which the access layer refuses an empty request; `None` when it lets it through.
-    async fn refusal(
-        &self,
-        method: &MethodAccess,
-        server: &'static str,
-        caller: Option<&'static str>,
-        principal: Option<&PrincipalToken>,
-    ) -> Option<String> {
-        let mut request = Request::new(());
-        if let Some(caller) = caller {
-            request.metadata_mut().insert_bin(SERVICE_TOKEN, self.access(caller).service_token(server));
-        }
-        if let Some(principal) = principal {
-            request.metadata_mut().insert_bin(PRINCIPAL, principal.metadata());
-        }
-        request.metadata_mut().insert("grpc-timeout", MetadataValue::from_static("5S"));
-        let status = self.call(method, server, request).await.err()?;
-        let reason = Failure::from_status(&status).reason.into_owned();
-        DENIALS.contains(&reason.as_str()).then_some(reason)
-    }
-
-    async fn call(&self, method: &MethodAccess, server: &str, request: Request<()>) -> Result<(), Status> {
-        let address = self.platform.grpc[server];
-        let channel = Endpoint::from_shared(format!("http://{address}")).expect("a URL").connect().await;
-        let mut client = Grpc::new(channel.expect("the service listens"));
-        client.ready().await.expect("the service is there");
-        let path = PathAndQuery::from_static(method.path);
-        // A stream is opened, which is when it is authorised; `()` reads any answer.
-        client.server_streaming(request, path, ProstCodec::<(), ()>::default()).await.map(|_| ())
-    }
+/// The reason for which the access layer refuses an empty request; `None` when it lets it through.
+async fn refusal(
+    signers: &Signers<'_>,
+    method: &MethodAccess,
+    server: &'static str,
+    caller: Option<&'static str>,
+    principal: Option<&PrincipalToken>,
+) -> Option<String> {
+    let status = signers.call(method, server, caller, principal, ()).await.err()?;
+    let reason = Failure::from_status(&status).reason.into_owned();
+    DENIALS.contains(&reason.as_str()).then_some(reason)
 }
 
 #[tokio::test]
 async fn every_rpc_answers_each_role_and_caller_as_the_table_says() {
     let platform = platform();
-    let signers = Signers { platform, tenant: platform.tenant().await };
+    let signers = Signers::new(platform, platform.tenant().await);
     let table = table();
     let missing: Vec<_> = METHODS.iter().map(name_of).filter(|name| !table.contains_key(name)).collect();
     assert!(missing.is_empty(), "authz.tsv has no line for {missing:?}");
@@ -160,27 +93,27 @@ async fn every_rpc_answers_each_role_and_caller_as_the_table_says() {
             let at = |what: &str| format!("{name} at {server}, {what}");
             expect(
                 at("no service"),
-                signers.refusal(method, server, None, Some(&owner)).await,
+                refusal(&signers, method, server, None, Some(&owner)).await,
                 Some("SERVICE_TOKEN_MISSING"),
             );
             for other in CALLERS {
                 let wanted = (!line.callers.contains(&other)).then_some("CALLER_NOT_ALLOWED");
-                expect(at(other), signers.refusal(method, server, Some(other), Some(&owner)).await, wanted);
+                expect(at(other), refusal(&signers, method, server, Some(other), Some(&owner)).await, wanted);
             }
             let needed = |reason: &'static str| person.then_some(reason);
             expect(
                 at("nobody"),
-                signers.refusal(method, server, caller, None).await,
+                refusal(&signers, method, server, caller, None).await,
                 needed("PRINCIPAL_MISSING"),
             );
             expect(
                 at("expired"),
-                signers.refusal(method, server, caller, Some(&expired)).await,
+                refusal(&signers, method, server, caller, Some(&expired)).await,
                 needed("PRINCIPAL_EXPIRED"),
             );
             expect(
                 at("forged"),
-                signers.refusal(method, server, caller, Some(&forged)).await,
+                refusal(&signers, method, server, caller, Some(&forged)).await,
                 needed("PRINCIPAL_INVALID"),
             );
             for (letter, role) in ROLES.into_iter().filter(|_| person) {
@@ -188,7 +121,7 @@ async fn every_rpc_answers_each_role_and_caller_as_the_table_says() {
                 let wanted = (!line.may.contains(letter)).then_some("PERMISSION_DENIED");
                 expect(
                     at(&format!("{role:?}")),
-                    signers.refusal(method, server, caller, Some(&principal)).await,
+                    refusal(&signers, method, server, caller, Some(&principal)).await,
                     wanted,
                 );
             }
@@ -200,7 +133,7 @@ async fn every_rpc_answers_each_role_and_caller_as_the_table_says() {
 #[tokio::test]
 async fn a_revoked_session_is_refused_by_every_service_within_a_second() {
     let platform = platform();
-    let signers = Signers { platform, tenant: platform.tenant().await };
+    let signers = Signers::new(platform, platform.tenant().await);
     let email = format!("owner@{}.example", signers.tenant.slug);
     let doomed = Api::log_in(&platform.run.url, &signers.tenant.slug, &email, PASSWORD).await;
     let listed = doomed.get("/v1/sessions").await.ok();
@@ -221,7 +154,7 @@ async fn a_revoked_session_is_refused_by_every_service_within_a_second() {
         {
             let method = method.expect("each service has an RPC for persons");
             let caller = Some(table()[&name_of(method)].callers[0]);
-            if signers.refusal(method, servers_of(method)[0], caller, Some(&token)).await.is_none() {
+            if refusal(&signers, method, servers_of(method)[0], caller, Some(&token)).await.is_none() {
                 return false;
             }
         }
@@ -230,7 +163,7 @@ async fn a_revoked_session_is_refused_by_every_service_within_a_second() {
     .await;
     for method in persons {
         let caller = Some(table()[&name_of(method)].callers[0]);
-        let refused = signers.refusal(method, servers_of(method)[0], caller, Some(&token)).await;
+        let refused = refusal(&signers, method, servers_of(method)[0], caller, Some(&token)).await;
         assert_eq!(refused.as_deref(), Some("SESSION_REVOKED"), "{}", method.path);
     }
 }

@@ -7,6 +7,7 @@ mod canaries;
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod faults;
+mod hostile;
 mod isolation;
 mod journey;
 mod races;

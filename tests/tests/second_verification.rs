@@ -10,7 +10,7 @@ use lethe_tests::{Api, PASSWORD, Talk, erase, within};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-/// Sessions end after twelve idle hours; the day is over in two steps.
+/// Sessions end after twelve idle hours: the next day begins with a new one.
 const A_DAY: Duration = Duration::from_secs(24 * 3_600 + 60);
 
 #[tokio::test(flavor = "multi_thread")]

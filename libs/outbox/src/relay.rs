@@ -113,6 +113,8 @@ enum RelayError {
     Publish(#[source] async_nats::Error),
     #[error("the stream cannot be made or read")]
     Stream(#[source] async_nats::Error),
+    #[error("a store is silent")]
+    Silent,
     #[error("PostgreSQL did not do as asked")]
     Sql(#[from] sqlx::Error),
 }
@@ -130,6 +132,8 @@ struct Signals {
 /// How long a transaction may be open after it put an event, for the event to be found by the next claim. What is
 /// committed later is found by a deep claim.
 const LATE: Duration = Duration::from_secs(3);
+/// What takes longer waits for a server that fell silent.
+const LONGEST_ROUND: Duration = Duration::from_secs(60);
 /// How often everything is looked at.
 const DEEP: Duration = Duration::from_secs(5);
 
@@ -167,7 +171,8 @@ impl Relay {
         let linger = Duration::from_millis(self.config.linger_ms);
         let mut failures = 0_u32;
         while !self.bus.tasks.is_stopping() {
-            match self.round().await {
+            let ended = tokio::time::timeout(LONGEST_ROUND, self.round()).await;
+            match ended.unwrap_or(Err(RelayError::Silent)) {
                 Ok(Progress::More) => {
                     failures = 0;
                     tokio::task::yield_now().await;

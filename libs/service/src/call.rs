@@ -45,13 +45,6 @@ impl CallContext {
         }
     }
 
-    /// The same call for this person.
-    #[must_use]
-    pub fn with_principal(mut self, principal: PrincipalToken) -> Self {
-        self.principal = Some(principal);
-        self
-    }
-
     /// The same call without a person: a service's own errand.
     #[must_use]
     pub fn without_principal(mut self) -> Self {

@@ -94,6 +94,9 @@ pub enum DatabaseError {
 
 /// A connection that was used since then is taken to live.
 const LAY_STILL: Duration = Duration::from_millis(200);
+/// How long a connection may take to say that it lives. One that fell silent (its server lost power, a firewall forgot it) would
+/// else be waited for until TCP gives up, a quarter of an hour, and nobody could have its place in the pool.
+const LIVES: Duration = Duration::from_secs(1);
 
 /// The pools of one service. Clones share them.
 #[derive(Debug, Clone)]
@@ -102,6 +105,11 @@ pub struct Database {
     app: PgPool,
     jobs: PgPool,
     verify: PgPool,
+}
+
+async fn lives(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let silent = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    tokio::time::timeout(LIVES, connection.ping()).await.map_err(silent)?
 }
 
 impl Database {
@@ -119,7 +127,11 @@ impl Database {
                 // A trip for each acquire would cost more than it finds: only one that lay still is asked whether it lives.
                 .test_before_acquire(false)
                 .before_acquire(|connection, lain| {
-                    Box::pin(async move { Ok(lain.idle_for < LAY_STILL || connection.ping().await.is_ok()) })
+                    Box::pin(async move { Ok(lain.idle_for < LAY_STILL || lives(connection).await.is_ok()) })
+                })
+                // Whoever waited for its answer may have gone; sqlx would wait on, without a limit.
+                .after_release(|connection, _| {
+                    Box::pin(async move { lives(connection).await.map(|()| true) })
                 })
                 .connect_lazy_with(role(service, kind, config)?))
         };

@@ -17,7 +17,7 @@ pub const EVENTS_PUBLISHED: &str = "lethe.events.published";
 pub const EVENTS_CONSUMED: &str = "lethe.events.consumed";
 /// Metric, counter: events that a consumer gave up on, with [`CONSUMER`].
 pub const DEAD_LETTERS: &str = "lethe.events.dead_letters";
-/// Attribute: the durable consumer, `search-indexer`.
+/// Attribute: the durable consumer, `search-index`.
 pub const CONSUMER: &str = "messaging.consumer.group.name";
 /// Metadata: the id of the request that came in from outside.
 pub const REQUEST_ID: &str = "x-request-id";

@@ -62,6 +62,9 @@ pub enum Progress {
 
 /// The longest that a failing job waits before it tries again.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// The longest that a round takes. What is still under way then waits for a store that fell silent, whose answer never comes: it is
+/// dropped, as by a crash, and the next round begins anew.
+const LONGEST_ROUND: Duration = Duration::from_secs(900);
 
 impl Job {
     /// A job that is its own loop.
@@ -71,7 +74,7 @@ impl Job {
 
     /// Calls `round` again and again: at once while it makes progress, else after `interval` or when `wake` is
     /// notified. After an error it waits, each time twice as long up to 30 s. It never ends before the process stops,
-    /// and a round that has begun is not interrupted.
+    /// and a round that has begun is not interrupted, but for one that takes 15 minutes.
     pub fn every<W, F, E>(
         name: &'static str,
         tasks: &Tasks,
@@ -88,7 +91,12 @@ impl Job {
         Self::new(name, async move {
             let mut failures = 0_u32;
             while !tasks.is_stopping() {
-                let pause = match round().await {
+                let ended: Result<Progress, BuildError> =
+                    match tokio::time::timeout(LONGEST_ROUND, round()).await {
+                        Ok(ended) => ended.map_err(Into::into),
+                        Err(silent) => Err(silent.into()),
+                    };
+                let pause = match ended {
                     Ok(Progress::More) => {
                         failures = 0;
                         // A job that always finds more still lets others run.
@@ -100,7 +108,6 @@ impl Job {
                         interval
                     }
                     Err(error) => {
-                        let error: BuildError = error.into();
                         let pause = backoff(interval, failures);
                         failures = failures.saturating_add(1);
                         tracing::warn!(

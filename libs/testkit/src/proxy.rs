@@ -56,9 +56,8 @@ impl Proxy {
         self.state.send_replace(Wire::Cut);
     }
 
-    /// Lets new connections through. What was cut or silent stays lost.
+    /// Lets new connections through. What was cut stays closed, what was silent stays so.
     pub fn mend(&self) {
-        self.state.send_replace(Wire::Cut);
         self.state.send_replace(Wire::Passing);
     }
 }
@@ -103,7 +102,10 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut wire: watch::
                 if changed.is_err() {
                     return;
                 }
-                let _ended = wire.wait_for(|wire| *wire != Wire::Silent).await;
+                let silent = *wire.borrow_and_update() == Wire::Silent;
+                if silent {
+                    let _ended = wire.wait_for(|wire| *wire == Wire::Cut).await;
+                }
                 return;
             }
         };

@@ -107,6 +107,12 @@ impl Config {
                 "must look like api.example.com, in lower case, without scheme and path",
             );
         }
+        if self.authorities.is_empty() && !self.listen.ip().is_loopback() {
+            return wrong(
+                "authorities",
+                "must name the hosts under which clients reach us: a signature made for another host would be good here",
+            );
+        }
         if !self.rates.are_sane() {
             return wrong("rates", "`requests` and `per_s` must be 1 or more");
         }

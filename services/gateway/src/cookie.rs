@@ -11,14 +11,15 @@ use crate::{
 const NAME: &str = "__Host-lethe_session";
 const LOOPBACK_NAME: &str = "lethe_session";
 
-/// The token in the request's cookie.
-pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
+/// The token in the request's cookie. The name that the browser does not guard counts on plain loopback alone: elsewhere another
+/// host of the same domain could set it, and have somebody work in its session.
+pub(crate) fn token(headers: &HeaderMap, peer: Option<Peer>) -> Option<&str> {
     let find = |wanted: &str| {
         let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs.find(|(name, _)| *name == wanted).map(|(_, token)| token)
     };
-    find(NAME).or_else(|| find(LOOPBACK_NAME))
+    find(NAME).or_else(|| find(LOOPBACK_NAME).filter(|_| is_plain_loopback(peer, headers)))
 }
 
 /// The cookie of a new session, which ends with the session: the token says by itself until when it is good.
@@ -103,10 +104,16 @@ mod tests {
 
     #[test]
     fn the_guarded_name_wins_and_others_are_ignored() {
-        let both = headers(&[("cookie", "a=b; lethe_session=plain; __Host-lethe_session=host")]);
-        assert_eq!(token(&both), Some("host"));
-        assert_eq!(token(&headers(&[("cookie", "xlethe_session=a; lethe_session=b")])), Some("b"));
-        assert_eq!(token(&headers(&[("cookie", "lethe_sessio=b")])), None);
+        let near = Some(Peer::plain("127.0.0.1:5".parse().expect("an address")));
+        let far = Some(Peer::plain("203.0.113.1:5".parse().expect("an address")));
+        let of = |cookie: &'static str| headers(&[("host", "localhost:8080"), ("cookie", cookie)]);
+        let both = of("a=b; lethe_session=plain; __Host-lethe_session=host");
+        assert_eq!(token(&both, near), Some("host"));
+        assert_eq!(token(&both, far), Some("host"));
+        let plain = of("xlethe_session=a; lethe_session=b");
+        assert_eq!(token(&plain, near), Some("b"));
+        assert_eq!(token(&plain, far), None, "a neighbour's host could have set it");
+        assert_eq!(token(&of("lethe_sessio=b"), near), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! credentials, headers), so that no route repeats it. Served at `/openapi.json`, and as a page at `/docs` that
 //! loads nothing from elsewhere.
 
+mod links;
 mod page;
 
 use std::collections::BTreeMap;
@@ -160,6 +161,7 @@ pub(crate) fn complete(mut members: OpenApi, mut public: OpenApi) -> OpenApi {
     document.paths = members.paths;
     document.components = Some(components);
     document.tags = Some(tags.into());
+    links::add(&mut document);
     document
 }
 

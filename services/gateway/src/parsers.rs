@@ -57,5 +57,5 @@ pub fn cursor(text: &str) -> (bool, String) {
 /// Finds the session's token among cookies.
 pub fn cookie(value: &HeaderValue) -> Option<String> {
     let headers = HeaderMap::from_iter([(header::COOKIE, value.clone())]);
-    cookie::token(&headers).map(str::to_owned)
+    cookie::token(&headers, None).map(str::to_owned)
 }

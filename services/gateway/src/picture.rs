@@ -69,8 +69,10 @@ pub(crate) fn reply(asked: &HeaderMap, media_type: &str, content: Bytes, version
     let (Ok(media_type), Ok(etag)) = (HeaderValue::try_from(media_type), HeaderValue::try_from(&tag)) else {
         return Problem::internal("a picture without a media type").into_response();
     };
+    // Kept by the browser, but asked for each time: a picture that was erased is not shown again.
+    let kept = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if asked.get_all(header::IF_NONE_MATCH).iter().any(has) {
-        return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response();
+        return (StatusCode::NOT_MODIFIED, [kept, (header::ETAG, etag)]).into_response();
     }
-    ([(header::CONTENT_TYPE, media_type), (header::ETAG, etag)], content).into_response()
+    ([kept, (header::CONTENT_TYPE, media_type), (header::ETAG, etag)], content).into_response()
 }

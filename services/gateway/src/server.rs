@@ -81,6 +81,8 @@ pub fn serve(
         builder: builder(config),
         https,
         handshake_limit: Duration::from_millis(config.header_timeout_ms),
+        // What is asked at the last moment is answered by then, and begins to be taken.
+        stall_limit: config.request_timeout() + Duration::from_millis(config.header_timeout_ms),
         places: Arc::new(Semaphore::new(config.max_connections)),
         graceful: GracefulShutdown::new(),
         cut: listening.cut.clone(),
@@ -137,6 +139,7 @@ struct Door {
     builder: auto::Builder<TokioExecutor>,
     https: Option<Https>,
     handshake_limit: Duration,
+    stall_limit: Duration,
     places: Arc<Semaphore>,
     graceful: GracefulShutdown,
     cut: CancellationToken,
@@ -172,7 +175,8 @@ impl Door {
         // Without it small answers wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
         let (router, builder, watcher) = (self.router.clone(), self.builder.clone(), self.graceful.watcher());
-        let (https, limit, cut) = (self.https.clone(), self.handshake_limit, self.cut.clone());
+        let (https, limit, stall, cut) =
+            (self.https.clone(), self.handshake_limit, self.stall_limit, self.cut.clone());
         let activity = Activity::default();
         let own = activity.clone();
         let connection = async move {
@@ -190,7 +194,7 @@ impl Door {
                     // The client's doing: a reset, a timeout, nonsense instead of TLS or HTTP.
                     tracing::debug!(error, "a connection ended");
                 },
-                () = activity.idle(limit) => tracing::debug!("a connection asked nothing"),
+                () = activity.over(limit, stall) => tracing::debug!("a connection asked nothing, or took no answer"),
                 () = cut.cancelled() => {}
             }
             drop(place);
@@ -231,7 +235,7 @@ impl hyper::service::Service<Request<hyper::body::Incoming>> for Answering {
             // Until the client has the whole answer, or has gone.
             Ok(answer.map(|body| {
                 Body::new(body.map_frame(move |frame| {
-                    let _held = &asking;
+                    asking.goes_on();
                     frame
                 }))
             }))
@@ -239,8 +243,9 @@ impl hyper::service::Service<Request<hyper::body::Incoming>> for Answering {
     }
 }
 
-/// Whether a connection asks anything. HTTP/1 headers that do not end are cut off by hyper; what it does not is a client that
-/// does not even say which version it speaks, and one of HTTP/2 that answers pings and begins no request.
+/// Whether a connection asks anything, and takes the answers. HTTP/1 headers that do not end are cut off by hyper; what it does
+/// not is a client that does not even say which version it speaks, one of HTTP/2 that answers pings and begins no request, and
+/// one that opens no window for what it asked. How many requests run, and since when nothing of them went on.
 #[derive(Clone)]
 struct Activity(Arc<Mutex<(usize, Instant)>>);
 
@@ -255,26 +260,33 @@ impl Default for Activity {
 
 impl Activity {
     fn begin(&self) -> Asking {
-        self.state(|(running, _)| *running += 1);
+        self.state(|(running, since)| {
+            *running += 1;
+            *since = Instant::now();
+        });
         Asking(self.clone())
     }
 
-    /// Ends when nothing was asked for so long.
-    async fn idle(&self, limit: Duration) {
+    /// Ends when nothing was asked for `idle`, or nothing of what is asked went on for `stall`.
+    async fn over(&self, idle: Duration, stall: Duration) {
         loop {
             let (running, since) = self.state(|state| *state);
-            if running > 0 {
-                tokio::time::sleep(limit).await;
-            } else if since.elapsed() >= limit {
+            let limit = if running > 0 { stall } else { idle };
+            if since.elapsed() >= limit {
                 return;
-            } else {
-                tokio::time::sleep_until(since + limit).await;
             }
+            tokio::time::sleep_until((since + limit).min(Instant::now() + idle)).await;
         }
     }
 
     fn state<T>(&self, with: impl FnOnce(&mut (usize, Instant)) -> T) -> T {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Asking {
+    fn goes_on(&self) {
+        self.0.state(|(_, since)| *since = Instant::now());
     }
 }
 

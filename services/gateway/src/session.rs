@@ -233,12 +233,13 @@ async fn identify(app: &App, parts: &Parts) -> Result<Identified, Problem> {
         let (session, signature) = signed::identify(app, parts, route, context, on_miss).await?;
         return Ok(Identified { session, signature: Some(signature) });
     }
-    let Some(given) = credential(headers)? else {
+    let peer = extensions.get::<Peer>().copied();
+    let Some(given) = credential(headers, peer)? else {
         on_miss()?;
         return Err(Problem::unauthenticated("SESSION_MISSING", "log in first"));
     };
     if matches!(given, Given::Cookie(_)) && !method.is_safe() {
-        cookie::check_origin(headers, extensions.get::<Peer>().copied(), &app.config().origins)?;
+        cookie::check_origin(headers, peer, &app.config().origins)?;
     }
     let session = app.sessions().identify(given.token(), context, on_miss).await?;
     Ok(Identified { session, signature: None })
@@ -307,9 +308,9 @@ impl<'a> Given<'a> {
 }
 
 /// The bearer's token, or else the cookie's.
-fn credential(headers: &HeaderMap) -> Result<Option<Given<'_>>, Problem> {
+fn credential(headers: &HeaderMap, peer: Option<Peer>) -> Result<Option<Given<'_>>, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(cookie::token(headers).map(Given::Cookie)) };
+    let Some(value) = values.next() else { return Ok(cookie::token(headers, peer).map(Given::Cookie)) };
     let bearer = value.to_str().ok().and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

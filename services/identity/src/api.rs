@@ -39,7 +39,7 @@ mod watch_revocations;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
-use lethe_access::{Access, Principal, Revocation, Revoked, Role};
+use lethe_access::{Access, Permission, Principal, Revocation, Revoked, Role, permissions};
 use lethe_ambient::{Clock, Entropy, Tasks};
 use lethe_calendar::Calendar;
 use lethe_ids::{AuditId, MemberId, TenantId};
@@ -54,7 +54,7 @@ use crate::{
     config::Config,
     domain::{
         audit::{Actor, AuditEvent, Salts, Target},
-        member::Profile,
+        member::{Profile, Roles},
         member_erasure::Mode,
     },
     passwords::Passwords,
@@ -247,10 +247,17 @@ fn if_version(version: u64) -> Result<i64, Error> {
     }
 }
 
-/// Who is no owner himself changes no owner, and makes none.
-pub(crate) fn may_touch(call: &Call, row: &MemberRow) -> Result<(), Error> {
-    if row.roles.has(Role::Owner) && !call.is_owner() {
+/// Who is no owner himself changes no owner, and makes none. A key changes and makes nobody who may do more than it: it would
+/// log in as him.
+pub(crate) fn may_touch(call: &Call, roles: &Roles) -> Result<(), Error> {
+    if roles.has(Role::Owner) && !call.is_owner() {
         return Err(Error::OwnerRequired);
+    }
+    let has =
+        |permission: &Permission| *permission == Permission::OwnAccount || call.principal.allows(*permission);
+    let is_key = call.principal.actor().member().is_none();
+    if is_key && !roles.as_slice().iter().all(|role| permissions(*role).iter().all(has)) {
+        return Err(Error::PermissionDenied);
     }
     Ok(())
 }

@@ -118,7 +118,7 @@ async fn leaver(
     member: MemberId,
 ) -> Result<(MemberRow, Option<MemberErasureRow>), Error> {
     let row = store::member::lock(tx, member).await?.ok_or(Error::NotFound("member"))?;
-    may_touch(call, &row)?;
+    may_touch(call, &row.roles)?;
     if row.active {
         return Err(Error::MemberActive);
     }

@@ -69,6 +69,7 @@ pub fn migrations() -> Vec<Migration> {
         (122, "member_erasures", include_str!("../migrations/0122_member_erasures.sql")),
         (123, "operator_access", include_str!("../migrations/0123_operator_access.sql")),
         (124, "member_requests", include_str!("../migrations/0124_member_requests.sql")),
+        (130, "expired_api_keys", include_str!("../migrations/0130_expired_api_keys.sql")),
         (150, "merged", include_str!("../migrations/0150_merged.sql")),
     ];
     let own = own.map(|(version, name, sql)| Migration { version, name, sql });

@@ -23,8 +23,9 @@ use crate::{config::Config, session_clock::SessionClock, store};
 
 /// A new watcher is told what was revoked in this time: two lives of a principal, and room.
 const TOLD: Duration = Duration::from_secs(130);
-/// Each poll looks back so far again: rows become visible in another order than they were made.
-const OVERLAP_S: f64 = 15.0;
+/// Each poll looks back so far again: rows become visible in another order than they were made, and a transaction may idle for
+/// a minute before PostgreSQL ends it.
+const OVERLAP_S: f64 = 75.0;
 /// Rows older than this, in seconds, are nobody's news and may be deleted.
 pub(crate) const KEPT_S: f64 = 600.0;
 /// Batches a watcher may be behind before its stream is ended, and it begins anew.

@@ -14,8 +14,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{Error, config::LogInConfig};
 
-/// Most counters in memory, about 50 bytes each. Past it the lowest half goes.
+/// Most counters in memory, about 50 bytes each. Past it the lower half goes.
 const MOST: usize = 100_000;
+/// How long an address counts as the member's own after he logged in from there.
+const KNOWN_MS: i64 = 30 * 24 * 3_600 * 1_000;
 
 /// Counts failures. Clones share the counters.
 #[derive(Clone)]
@@ -23,6 +25,8 @@ pub(crate) struct Throttle {
     config: LogInConfig,
     places: Arc<Semaphore>,
     counters: Arc<Mutex<HashMap<[u8; 32], Counter>>>,
+    /// Accounts and addresses together, and when such a log-in last succeeded.
+    known: Arc<Mutex<HashMap<[u8; 32], i64>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -37,13 +41,14 @@ pub(crate) struct Attempt<'a> {
     throttle: &'a Throttle,
     _place: SemaphorePermit<'a>,
     keys: [[u8; 32]; 3],
+    now_ms: i64,
 }
 
 impl Throttle {
     /// With these limits.
     pub(crate) fn new(config: LogInConfig) -> Self {
         let places = Arc::new(Semaphore::new(config.at_once));
-        Self { config, places, counters: Arc::default() }
+        Self { config, places, counters: Arc::default(), known: Arc::default() }
     }
 
     /// Begins an attempt on `account` (any text that stands for one) from `address`.
@@ -59,7 +64,12 @@ impl Throttle {
             key(b"account", &[account]),
             key(b"address", &[address.as_bytes()]),
         ];
-        let limits = [self.config.per_account_and_address, self.config.per_account, self.config.per_address];
+        // Others' guesses do not lock a member out where he logs in.
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = known.get(&keys[0]).is_some_and(|at_ms| now_ms - at_ms < KNOWN_MS);
+        drop(known);
+        let per_account = if is_known { u32::MAX } else { self.config.per_account };
+        let limits = [self.config.per_account_and_address, per_account, self.config.per_address];
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, limit) in keys.iter().zip(limits) {
             if let Some(counter) = counters.get(key)
@@ -73,7 +83,7 @@ impl Throttle {
         if counters.len() > MOST {
             counters.retain(|_, counter| now_ms - counter.since_ms < window_ms && counter.failures > 1);
             if counters.len() > MOST / 2 {
-                counters.clear();
+                keep_higher_half(&mut counters, |counter| i64::from(counter.failures));
             }
         }
         for key in keys {
@@ -83,7 +93,7 @@ impl Throttle {
             }
             counter.failures += 1;
         }
-        Ok(Attempt { throttle: self, _place: place, keys })
+        Ok(Attempt { throttle: self, _place: place, keys, now_ms })
     }
 }
 
@@ -97,7 +107,21 @@ impl Attempt<'_> {
                 counter.failures = counter.failures.saturating_sub(1);
             }
         }
+        drop(counters);
+        let mut known = self.throttle.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(self.keys[0], self.now_ms);
+        if known.len() > MOST {
+            keep_higher_half(&mut known, |at_ms| *at_ms);
+        }
     }
+}
+
+/// What ranks above the middle stays.
+fn keep_higher_half<T>(map: &mut HashMap<[u8; 32], T>, rank: impl Fn(&T) -> i64) {
+    let mut ranks: Vec<i64> = map.values().map(&rank).collect();
+    let half = ranks.len() / 2;
+    let middle = *ranks.select_nth_unstable(half).1;
+    map.retain(|_, value| rank(value) > middle);
 }
 
 fn key(kind: &[u8], parts: &[&[u8]]) -> [u8; 32] {
@@ -152,6 +176,34 @@ mod tests {
         throttle.begin(b"ada", "1.1.1.1", 0).unwrap().succeeded();
         assert!(fails(&throttle, "ada", "1.1.1.1", 0) && fails(&throttle, "ada", "1.1.1.1", 0));
         assert!(!fails(&throttle, "ada", "1.1.1.1", 0));
+    }
+
+    #[test]
+    fn others_do_not_lock_a_member_out_where_he_logs_in() {
+        let throttle = throttle();
+        throttle.begin(b"ada", "home", 0).unwrap().succeeded();
+        for attacker in ["1.1.1.1", "2.2.2.2", "3.3.3.3"] {
+            assert!(fails(&throttle, "ada", attacker, 1));
+        }
+        assert!(!fails(&throttle, "ada", "4.4.4.4", 2), "the account's limit");
+        throttle.begin(b"ada", "home", 3).unwrap().succeeded();
+        assert!(fails(&throttle, "ada", "home", 4) && fails(&throttle, "ada", "home", 4));
+        assert!(!fails(&throttle, "ada", "home", 5), "his own guesses count");
+    }
+
+    #[test]
+    fn a_flood_of_addresses_lifts_nobodys_limit() {
+        let config = LogInConfig { per_account_and_address: 3, per_account: 9, ..throttle().config };
+        let throttle = Throttle::new(config);
+        let guess = |account: &str, address: &str| fails(&throttle, account, address, 0);
+        assert!((0..3).all(|_| guess("ada", "evil")) && !guess("ada", "evil"));
+        // More than once each, so that a single failure is not what tells them apart.
+        for number in 0..MOST {
+            let account = number.to_string();
+            assert!(guess(&account, &account) && guess(&account, &account));
+        }
+        assert!(throttle.counters.lock().unwrap().len() <= MOST + 3);
+        assert!(!guess("ada", "evil"));
     }
 
     #[test]

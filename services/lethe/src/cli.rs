@@ -158,6 +158,9 @@ pub(crate) struct Status {
     /// The gateway's URL, when it is not where the configuration says.
     #[arg(long)]
     pub(crate) url: Option<String>,
+    /// PEM of the authority that signed the gateway's certificate, when the system does not trust it.
+    #[arg(long)]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,9 +16,11 @@ const PAGE: u32 = 1_000;
 #[allow(clippy::print_stdout, reason = "what was asked for goes to standard output")]
 pub(crate) async fn list(config: Config) -> anyhow::Result<()> {
     let operation = Operation::open(&config).await?;
-    let mut found = 0;
+    let (mut found, mut more) = (0, false);
     for (service, _) in own_databases(&config) {
-        for letter in letters(&operation, service).await? {
+        let letters = letters(&operation, service).await?;
+        more |= letters.len() == PAGE as usize;
+        for letter in letters {
             found += 1;
             println!(
                 "{service:<10} {}  {:<30} {:<24} {} tries, {}  tenant {}",
@@ -34,7 +36,8 @@ pub(crate) async fn list(config: Config) -> anyhow::Result<()> {
     match found {
         0 => println!("no dead letters"),
         _ => println!(
-            "\n{found} in all. With the cause removed: `lethe dead-letters replay --all`, or an event's id instead of --all."
+            "\n{found}{}. With the cause removed: `lethe dead-letters replay --all`, or an event's id instead of --all.",
+            if more { " of the oldest, and more" } else { " in all" }
         ),
     }
     operation.close().await
@@ -44,10 +47,11 @@ pub(crate) async fn list(config: Config) -> anyhow::Result<()> {
 #[allow(clippy::print_stdout, reason = "what was done goes to standard output")]
 pub(crate) async fn replay(config: Config, which: cli::Replay) -> anyhow::Result<()> {
     let operation = Operation::open(&config).await?;
-    let mut replayed = 0;
+    let (mut replayed, mut more) = (0, false);
     for (service, _) in own_databases(&config) {
-        // What fails again is buried again with a later date: only what lies there now is replayed.
-        for letter in letters(&operation, service).await? {
+        let found = letters(&operation, service).await?;
+        more |= found.len() == PAGE as usize;
+        for letter in found {
             if which.event.as_ref().is_some_and(|event| *event != letter.event_id) {
                 continue;
             }
@@ -62,6 +66,9 @@ pub(crate) async fn replay(config: Config, which: cli::Replay) -> anyhow::Result
         }
     }
     println!("{replayed} replayed; `lethe status` says whether one died again");
+    if more {
+        println!("there were more than {PAGE}, the oldest were replayed: once more for the next");
+    }
     operation.close().await?;
     anyhow::ensure!(replayed > 0 || which.all, "there is no such dead letter");
     Ok(())

@@ -13,6 +13,7 @@ use time::{OffsetDateTime, macros::format_description};
 use crate::{
     Config, cli, erasures,
     operate::{self, Operation, own_databases},
+    serve,
 };
 
 /// Events may wait so long before it is said.
@@ -39,8 +40,9 @@ pub(crate) async fn run(config: Config, options: cli::Status) -> anyhow::Result<
     let operation = Operation::open(&config).await?;
     let now = operation.now();
     let mut report = Report::default();
-    let url = options.url.unwrap_or_else(|| format!("http://{}", config.gateway.listen));
-    gateway(&url, &mut report).await;
+    let scheme = if config.gateway.tls.is_some() { "https" } else { "http" };
+    let url = options.url.unwrap_or_else(|| format!("{scheme}://{}", config.gateway.listen));
+    gateway(&serve::http(options.ca.as_deref())?, &url, &mut report).await;
     for (service, _) in own_databases(&config) {
         let postgres = match operation.databases().get(service) {
             Some(db) => clock_of(db).await,
@@ -98,8 +100,8 @@ impl Report {
 }
 
 /// Whether the gateway says that it is ready.
-async fn gateway(url: &str, report: &mut Report) {
-    let asked = reqwest::Client::new().get(format!("{url}/readyz")).timeout(ANSWERS_WITHIN).send().await;
+async fn gateway(client: &reqwest::Client, url: &str, report: &mut Report) {
+    let asked = client.get(format!("{url}/readyz")).timeout(ANSWERS_WITHIN).send().await;
     match asked {
         Ok(answer) if answer.status().is_success() => report.line("gateway", format!("ready at {url}")),
         Ok(answer) => {

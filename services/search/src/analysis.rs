@@ -14,7 +14,7 @@ mod highlight;
 mod language;
 mod script;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
@@ -24,7 +24,7 @@ use language::Languages;
 use script::Class;
 
 /// Counts up when the same text gives other terms: an index of another version is rebuilt.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Longer words are cut, in texts as in queries. In characters.
 const LONGEST_WORD: usize = 64;
@@ -89,6 +89,8 @@ pub fn tokens(text: &str) -> Vec<Token> {
     let words: Vec<String> = units.iter().map(Unit::word).collect();
     let languages = Languages::of(words.iter().map(String::as_str));
     let mut tokens = Vec::with_capacity(text.len() / 2);
+    // A word that comes again has the stems that it had.
+    let mut known: HashMap<String, Vec<String>> = HashMap::new();
     for (unit, word) in units.iter().zip(words) {
         let (first, last) = (&unit.characters[0], &unit.characters[unit.characters.len() - 1]);
         match unit.class {
@@ -104,8 +106,9 @@ pub fn tokens(text: &str) -> Vec<Token> {
             }
             Class::Word | Class::Symbol | Class::Break => {
                 for form in without_marks(&word).into_iter().chain([word]) {
-                    let stems = languages.stems(&form).map(|(_, stem)| stem);
-                    tokens.extend(stems.map(|stem| token(stem, unit.position.0, first, last)));
+                    let stems = || languages.stems(&form).map(|(_, stem)| stem).collect();
+                    let stems = known.entry(form.clone()).or_insert_with(stems);
+                    tokens.extend(stems.iter().map(|stem| token(stem.clone(), unit.position.0, first, last)));
                     tokens.push(token(form, unit.position.0, first, last));
                 }
             }

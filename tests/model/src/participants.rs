@@ -199,7 +199,7 @@ fn make_census_key(state: &mut State, erasure: u8, commits: u8, holds: bool) -> 
     Then::Ends(Outcome::Done)
 }
 
-/// `Ledger::record_erasure`: made, then durable; a second call makes durable what it finds.
+/// `Ledger::record`: made, then durable; a second call makes durable what it finds.
 fn record(state: &mut State, erasure: u8) -> Then {
     let erasure = &mut state.erasures[usize::from(erasure)];
     if erasure.entry == Entry::None {

@@ -6,7 +6,7 @@ use lethe_ids::TenantId;
 use lethe_service::{
     BASE_MIGRATION, Database, DatabaseConfig, DatabaseError, Failure, Migration, migrate, provision,
 };
-use lethe_testkit::{Databases, servers};
+use lethe_testkit::{Databases, Proxy, servers};
 use sqlx::Row;
 use tonic::Code;
 use uuid::Uuid;
@@ -244,4 +244,35 @@ async fn a_database_that_is_away_is_unavailable_and_a_defect_is_internal() {
     assert_eq!((failure.code, &*failure.reason), (Code::Unavailable, "DATABASE_UNAVAILABLE"));
     assert!((away.probe("postgres").check)().await.is_err());
     assert!((database.probe("postgres").check)().await.is_ok());
+}
+
+/// The machine of a database loses its power: nobody is told. What waited for it was given up by its own deadline.
+#[tokio::test]
+async fn a_database_that_fell_silent_keeps_no_connection_once_it_is_back() {
+    let (_, mut config) = database().await;
+    let (before, name) = config.url.rsplit_once('/').unwrap();
+    let (scheme, port) = before.rsplit_once(':').unwrap();
+    let proxy = Proxy::before(port.parse().unwrap()).await;
+    assert!(scheme.starts_with("postgres://"), "{scheme}");
+    config.url = format!("postgres://{}/{name}", proxy.address());
+    config.acquire_timeout_ms = 3_000;
+    let database = Database::connect("shell", &config).await.unwrap();
+    let size = config.max_connections as usize;
+    let mut open = Vec::new();
+    for _ in 0..size {
+        open.push(database.tenant(tenant(1)).await.unwrap());
+    }
+    proxy.fall_silent();
+    let asked = open.into_iter().map(|mut tx| async move {
+        let asked = sqlx::query("select 1").execute(&mut *tx);
+        tokio::time::timeout(Duration::from_millis(100), asked).await.is_err()
+    });
+    assert_eq!(futures::future::join_all(asked).await, vec![true; size], "nobody answers");
+    // Connections made before stay silent for ever; new ones get through.
+    proxy.mend();
+    tokio::time::timeout(Duration::from_secs(5), write(&database, tenant(1), tenant(1)))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(count(&database, tenant(1)).await, 1);
 }

@@ -65,3 +65,27 @@ async fn it_is_woken_when_idle_but_not_out_of_a_backoff() {
     wake.notify_one();
     assert_eq!(run(3, Some(wake), |_| Err(std::io::Error::other("away"))).await.as_secs(), 3);
 }
+
+/// A store that fell silent is waited for a quarter of an hour; then the round begins anew.
+#[tokio::test(start_paused = true)]
+async fn a_round_that_never_ends_is_given_up() {
+    let tasks = Tasks::new();
+    let (first, done) = (AtomicU32::new(0), Arc::new(Notify::new()));
+    let finished = done.clone();
+    let job = Job::every("test.job", &tasks, INTERVAL, None, move || {
+        let is_first = first.fetch_add(1, Ordering::Relaxed) == 0;
+        let finished = finished.clone();
+        async move {
+            if is_first {
+                std::future::pending::<()>().await;
+            }
+            finished.notify_one();
+            Ok::<_, std::io::Error>(Progress::Idle)
+        }
+    });
+    let started = Instant::now();
+    tasks.spawn(job.name, job.run);
+    done.notified().await;
+    assert_eq!(started.elapsed().as_secs(), 900 + 1);
+    assert!(tasks.shut_down(Duration::from_millis(1)).await);
+}

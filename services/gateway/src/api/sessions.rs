@@ -1,7 +1,10 @@
 //! Sessions: log in, log out, see them, end them.
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use axum::{
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
 use lethe_access::Revoked;
 use lethe_ids::{MemberId, SessionId};
 use lethe_proto::identity::{
@@ -13,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Anyone, members::Member};
 use crate::{
+    App,
     body::{Json, NoBody, Reply},
     cookie,
     edge::address::Peer,
@@ -20,6 +24,7 @@ use crate::{
     path::Id,
     problem::Problem,
     query::Query,
+    rate::Left,
     session::Acting,
 };
 
@@ -91,6 +96,19 @@ impl From<proto::Session> for Session {
     }
 }
 
+/// Somebody who wants to log in, counted by address before the body is read: slow ones would else hold places without a limit.
+pub(crate) struct Knocking(Anyone, Left);
+
+impl FromRequestParts<App> for Knocking {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let anyone = Anyone::from_request_parts(parts, app).await?;
+        let left = app.windows().log_in_address.take(anyone.client.household(), Instant::now())?;
+        Ok(Self(anyone, left))
+    }
+}
+
 /// Logs in: e-mail address and password become a session.
 ///
 /// The token comes in the body and in an `HttpOnly` cookie. Unknown tenants, members and wrong passwords answer alike.
@@ -98,17 +116,16 @@ impl From<proto::Session> for Session {
     responses((status = 201, body = LoggedIn, headers(("Set-Cookie" = String, description = "The session's cookie: HttpOnly, Secure, SameSite=Strict.")))),
     extensions(("x-lethe-rpc" = json!("LogIn"))))]
 pub(crate) async fn log_in(
-    anyone: Anyone,
+    Knocking(anyone, left): Knocking,
     headers: HeaderMap,
     Json(body): Json<LogIn>,
 ) -> Result<Response, Problem> {
     let Anyone { app, context, client, peer } = anyone;
     cookie::check_log_in(&headers, peer, &app.config().origins)?;
     let (tenant, email) = (body.tenant.0, body.email.0);
-    let now = Instant::now();
-    let left = app.windows().log_in_address.take(client.household(), now)?;
-    let member = (tenant.trim().to_lowercase(), email.trim().to_lowercase());
-    let left = left.tighter_of(app.windows().log_in_member.take(member, now)?);
+    // By address too: others' guesses do not keep a member out.
+    let member = (tenant.trim().to_lowercase(), email.trim().to_lowercase(), client.household());
+    let left = left.tighter_of(app.windows().log_in_member.take(member, Instant::now())?);
     let user_agent = headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let request = LogInRequest {
         tenant_slug: tenant,

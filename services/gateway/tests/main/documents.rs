@@ -69,6 +69,19 @@ fn the_document_is_complete() {
     }
 }
 
+#[test]
+fn what_was_created_leads_to_what_can_be_done_with_it() {
+    let document: Value = serde_json::from_str(&lethe_gateway::openapi_json()).expect("JSON");
+    let links = |path: &str| document["paths"][path]["post"]["responses"]["201"]["links"].clone();
+    let contacts = links("/v1/contacts");
+    assert_eq!(contacts["get_contact"]["parameters"]["contact_id"], "$response.body#/contact_id");
+    let members = links("/v1/members");
+    assert_eq!(members["deactivate_member"]["operationId"], "deactivate_member");
+    assert_eq!(members["deactivate_member"]["parameters"]["member_id"], "$response.body#/member/member_id");
+    // It takes a role besides.
+    assert_eq!(members["grant_role"], Value::Null);
+}
+
 fn references_lead_somewhere(document: &Value, value: &Value) {
     match value {
         Value::Object(fields) => {

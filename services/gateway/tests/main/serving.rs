@@ -84,6 +84,37 @@ async fn who_asks_nothing_is_cut_off_whatever_he_speaks() {
 }
 
 #[tokio::test]
+async fn who_takes_no_answer_is_cut_off() {
+    let (_edge, listening) = listening(|config| {
+        config.header_timeout_ms = 50;
+        config.request_timeout_ms = 50;
+        config.body_timeout_ms = 50;
+    })
+    .await;
+    let stream = connect(listening.address()).await;
+    // A window of nothing: the answer's headers come, its body cannot.
+    let mut shut = h2::client::Builder::new();
+    let (mut client, connection) =
+        shut.initial_window_size(0).handshake::<_, bytes::Bytes>(stream).await.unwrap();
+    let request = http::Request::get("http://a/openapi.json").body(()).unwrap();
+    let (answer, _) = client.send_request(request, true).unwrap();
+    let answered = async {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        // And is never read.
+        std::future::pending::<()>().await;
+        drop(answer);
+    };
+    let ended = async {
+        tokio::select! {
+            _either_way = connection => {}
+            () = answered => {}
+        }
+    };
+    timeout(LIMIT, ended).await.expect("the server closes");
+}
+
+#[tokio::test]
 async fn a_body_that_dawdles_is_answered_408() {
     let (edge, listening) = listening(|config| config.body_timeout_ms = 50).await;
     let mut slow = connect(listening.address()).await;

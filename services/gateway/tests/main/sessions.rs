@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use lethe_access::{PRINCIPAL, PrincipalToken, Revocation, Revocations, Revoked, Role};
 use lethe_gateway::{Peer, Rate};
@@ -305,8 +306,17 @@ async fn how_often_is_limited_by_session_member_and_address() {
     logs_in(&edge);
     let host = "api.example.com";
     assert_eq!(edge.send(log_in("203.0.113.1:1", host)).await.status, 201);
-    assert_eq!(edge.send(log_in("203.0.113.2:1", host)).await.status, 201);
-    assert_eq!(edge.send(log_in("203.0.113.3:1", host)).await.status, 429, "one member from anywhere");
+    assert_eq!(edge.send(log_in("203.0.113.1:2", host)).await.status, 201);
+    let third = edge.send(log_in("203.0.113.1:3", host)).await;
+    assert_eq!(third.status, 429, "one member");
+    assert!(third.header("ratelimit-policy").unwrap().starts_with("\"log_in_member\""));
+    assert_eq!(edge.send(log_in("203.0.113.2:1", host)).await.status, 201, "others lock nobody out");
+    // The address counts before the body is read.
+    let mut endless = log_in("203.0.113.1:4", host);
+    *endless.body_mut() = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    let refused = tokio::time::timeout(Duration::from_secs(1), edge.send(endless)).await.unwrap();
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("ratelimit-policy").unwrap().starts_with("\"log_in_address\""));
 
     let stranger = || {
         let mut request = request(Method::GET, &contact(), "");

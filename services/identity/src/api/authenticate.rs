@@ -14,6 +14,8 @@ pub(super) async fn handle(
 ) -> Result<AuthenticateResponse, Error> {
     let token = Token::parse(&request.get_ref().token).ok_or(Error::SessionInvalid)?;
     let (clock, sessions) = (&identity.0.clock, &identity.0.sessions);
+    // Before the row is read: what is revoked after that voids what is issued now, however long the rest takes.
+    let read_at_ms = clock.millis();
     let mut tx = identity.0.db.tenant(token.tenant()).await?;
     let Some(holder) = store::session::holder(&mut tx, &token.hash()).await? else {
         return operator(identity, &mut tx, &token).await;
@@ -28,7 +30,7 @@ pub(super) async fn handle(
         tx.commit().await?;
     }
     // Not before the last revocation: what another replica's clock calls the future voids no new principal.
-    let issued_at_ms = clock.millis().max(holder.void_before_ms);
+    let issued_at_ms = read_at_ms.max(holder.void_before_ms);
     let ends_at = sessions.end(now, holder.expires_at);
     let ends_at_ms = i64::try_from(ends_at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
     let principal = Principal {

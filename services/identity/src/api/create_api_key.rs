@@ -128,7 +128,7 @@ async fn insert(
             return Ok(None);
         }
     }
-    if store::api_key::living(&mut tx).await? >= identity.0.config.api_keys.most.into() {
+    if store::api_key::living(&mut tx, row.created_at).await? >= identity.0.config.api_keys.most.into() {
         return Err(Error::TooManyApiKeys);
     }
     store::api_key::insert(&mut tx, row).await?;

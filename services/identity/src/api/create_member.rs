@@ -1,7 +1,6 @@
 //! `CreateMember`: a member with a one-time password, which is said once, or with the one that he had elsewhere. With an idempotency key twice is as once, but for
 //! the password.
 
-use lethe_access::Role;
 use lethe_ids::MemberId;
 use lethe_proto::{
     identity::{CreateMemberRequest, CreateMemberResponse},
@@ -38,9 +37,7 @@ pub(super) async fn handle(
     let brought =
         (!asked.bcrypt_hash.is_empty()).then(|| BcryptHash::parse("bcrypt_hash", &asked.bcrypt_hash));
     let brought = brought.transpose()?;
-    if roles.has(Role::Owner) && !call.is_owner() {
-        return Err(Error::OwnerRequired);
-    }
+    super::may_touch(&call, &roles)?;
     // Of the request without its key, under the tenant's own MAC key: a stolen row tells nobody's name.
     let blind = identity.0.keyring.blind(call.tenant()).await?;
     let body_mac = blind.fingerprint(b"identity CreateMember", &asked.encode_to_vec());

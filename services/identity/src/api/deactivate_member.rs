@@ -19,7 +19,7 @@ pub(super) async fn handle(
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     store::tenant::lock(&mut tx).await?;
     let mut row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
-    super::may_touch(&call, &row)?;
+    super::may_touch(&call, &row.roles)?;
     if row.active {
         if row.roles.has(Role::Owner)
             && store::member::others_with_role(&mut tx, member, Role::Owner as i16).await? == 0

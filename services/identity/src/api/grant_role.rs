@@ -1,7 +1,7 @@
 //! `GrantRole`: gives a role, the only way to have one. Granted twice is granted. Principals that do not know of it yet
 //! are void, so that it counts at once.
 
-use lethe_access::{Revoked, Role};
+use lethe_access::Revoked;
 use lethe_ids::MemberId;
 use lethe_proto::identity::{GrantRoleRequest, Member};
 use lethe_service::id;
@@ -19,14 +19,11 @@ pub(super) async fn handle(identity: &Identity, request: Request<GrantRoleReques
     let asked = request.get_ref();
     let member: MemberId = id("member_id", &asked.member_id)?;
     let role = role("role", asked.role)?;
-    if role == Role::Owner && !call.is_owner() {
-        return Err(Error::OwnerRequired);
-    }
     let mut told = Told::default();
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     store::tenant::lock(&mut tx).await?;
     let mut row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
-    super::may_touch(&call, &row)?;
+    super::may_touch(&call, &row.roles.with(role))?;
     if !row.active {
         return Err(Error::MemberInactive);
     }

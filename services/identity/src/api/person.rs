@@ -61,7 +61,7 @@ async fn may(tx: &mut TenantTx, call: &Call, member: MemberId, others: Permissio
 async fn sitter(tx: &mut TenantTx, call: &Call, member: MemberId) -> Result<MemberRow, Error> {
     may(tx, call, member, Permission::Members).await?;
     let row = store::member::lock(tx, member).await?.ok_or(Error::NotFound("member"))?;
-    super::may_touch(call, &row)?;
+    super::may_touch(call, &row.roles)?;
     Ok(row)
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn handle(
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     let row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
     drop(tx);
-    super::may_touch(&call, &row)?;
+    super::may_touch(&call, &row.roles)?;
     let change = Change { name: asked.name, email: asked.email, phone: asked.phone };
     apply(identity, &call, "UpdateMember", row, version, change).await
 }

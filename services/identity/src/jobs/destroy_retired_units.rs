@@ -28,8 +28,15 @@ pub fn job(identity: &Identity) -> Job {
 /// When database or keystore do not answer; what is destroyed stays destroyed.
 pub async fn round(identity: &Identity) -> Result<Progress, BuildError> {
     let tenants = store::photo::retiring(&identity.0.db, BATCH).await?;
+    let mut failed = None;
     for tenant in &tenants {
-        of(identity, *tenant).await?;
+        // One that cannot be served does not keep the others waiting.
+        if let Err(error) = of(identity, *tenant).await {
+            failed = Some(error);
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
     }
     Ok(if tenants.is_empty() { Progress::Idle } else { Progress::More })
 }

@@ -1,12 +1,12 @@
-//! Deletes what is no longer kept of API keys: requests and used signatures by their age, and revoked keys as old as the oldest
-//! request, with what is left of their secrets. No input, twice is as once, in batches.
+//! Deletes what is no longer kept of API keys: requests and used signatures by their age, and keys that were revoked or expired
+//! before the oldest request, with what is left of their secrets. No input, twice is as once, in batches.
 
 use std::time::Duration;
 
-use lethe_ids::ErasureId;
+use lethe_ids::{ApiKeyId, ErasureId, TenantId};
 use lethe_service::{BuildError, Job, Progress};
 
-use crate::{api::Identity, store};
+use crate::{Error, api::Identity, store};
 
 /// Rows of one statement, tenants and keys of one round.
 const BATCH: i64 = 1_000;
@@ -37,17 +37,28 @@ pub async fn round(identity: &Identity) -> Result<Progress, BuildError> {
         gone += store::api_request::delete(&mut tx, kept, now - SIGNATURES, BATCH).await?;
         tx.commit().await?;
     }
-    for (tenant, key) in store::api_key::revoked_before(db, kept, BATCH).await? {
-        let mut tx = db.tenant(tenant).await?;
-        let Some((row, _)) = store::api_key::get(&mut tx, key).await? else { continue };
-        drop(tx);
-        // The secrets before the row: what is left of them would have no owner that says where they are.
-        let cause = ErasureId::new(identity.0.entropy.uuid4());
-        identity.0.keyring.destroy(tenant, &[row.subject], &[row.name_unit, row.secret_unit], cause).await?;
-        let mut tx = db.tenant(tenant).await?;
-        store::api_key::delete(&mut tx, key).await?;
-        tx.commit().await?;
-        gone += 1;
+    let mut failed = None;
+    for (tenant, key) in store::api_key::ended_before(db, kept, BATCH).await? {
+        match forget(identity, tenant, key).await {
+            Ok(()) => gone += 1,
+            // One that cannot be deleted does not keep the others.
+            Err(error) => failed = Some(error),
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
     }
     Ok(if gone > 0 { Progress::More } else { Progress::Idle })
+}
+
+/// A key with its secrets. They go before the row: what is left of them would have no owner that says where they are.
+async fn forget(identity: &Identity, tenant: TenantId, key: ApiKeyId) -> Result<(), Error> {
+    let mut tx = identity.0.db.tenant(tenant).await?;
+    let Some((row, _)) = store::api_key::get(&mut tx, key).await? else { return Ok(()) };
+    drop(tx);
+    let cause = ErasureId::new(identity.0.entropy.uuid4());
+    identity.0.keyring.destroy(tenant, &[row.subject], &[row.name_unit, row.secret_unit], cause).await?;
+    let mut tx = identity.0.db.tenant(tenant).await?;
+    store::api_key::delete(&mut tx, key).await?;
+    Ok(tx.commit().await?)
 }

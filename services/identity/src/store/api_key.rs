@@ -72,13 +72,12 @@ pub async fn insert(tx: &mut TenantTx, row: &ApiKeyRow) -> Result<(), sqlx::Erro
     .map(drop)
 }
 
-/// How many keys are not revoked.
-pub async fn living(tx: &mut TenantTx) -> Result<i64, sqlx::Error> {
+/// How many keys are neither revoked nor expired.
+pub async fn living(tx: &mut TenantTx, now: OffsetDateTime) -> Result<i64, sqlx::Error> {
     let tenant = tx.tenant();
-    sqlx::query_scalar("select count(*) from api_keys where tenant_id = $1 and revoked_at is null")
-        .bind(tenant.uuid())
-        .fetch_one(&mut **tx)
-        .await
+    let living = "select count(*) from api_keys
+                   where tenant_id = $1 and revoked_at is null and (expires_at is null or expires_at > $2)";
+    sqlx::query_scalar(living).bind(tenant.uuid()).bind(now).fetch_one(&mut **tx).await
 }
 
 /// A key, and when it was last used as far as its requests were recorded.
@@ -205,14 +204,15 @@ pub async fn owned(tx: &mut TenantTx, secrets: &[Uuid]) -> Result<Vec<Uuid>, sql
     .await
 }
 
-/// Keys of all tenants that were revoked before then.
-pub async fn revoked_before(
+/// Keys of all tenants that were revoked or expired before then.
+pub async fn ended_before(
     db: &Database,
     before: OffsetDateTime,
     most: i64,
 ) -> Result<Vec<(TenantId, ApiKeyId)>, sqlx::Error> {
     let rows = sqlx::query(
-        "select tenant_id, api_key_id from api_keys where revoked_at < $1 order by revoked_at limit $2",
+        "select tenant_id, api_key_id from api_keys where least(revoked_at, expires_at) < $1
+          order by least(revoked_at, expires_at) limit $2",
     )
     .bind(before)
     .bind(most)
@@ -221,10 +221,10 @@ pub async fn revoked_before(
     rows.iter().map(|row| Ok((TenantId::new(row.try_get(0)?), ApiKeyId::new(row.try_get(1)?)))).collect()
 }
 
-/// Deletes a key that was revoked.
+/// Deletes a key that was revoked or has expired.
 pub async fn delete(tx: &mut TenantTx, key: ApiKeyId) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant();
-    sqlx::query("delete from api_keys where tenant_id = $1 and api_key_id = $2 and revoked_at is not null")
+    sqlx::query("delete from api_keys where tenant_id = $1 and api_key_id = $2")
         .bind(tenant.uuid())
         .bind(key.uuid())
         .execute(&mut **tx)

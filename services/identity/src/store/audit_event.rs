@@ -67,7 +67,7 @@ async fn write(
 /// Which events a list has. Absent parts do not filter.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// `mem_…` or a service's name.
+    /// `mem_…`, `key_…` or a service's name.
     pub actor_id: Option<String>,
     /// The RPC's or job's name.
     pub action: Option<String>,

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use lethe_access::{Actor, Permission, PrincipalToken, Role, SigningKey};
+use lethe_access::{Actor, Permission, PrincipalToken, Role, SigningKey, permissions};
 use lethe_identity::jobs::sweep_api_keys;
+use lethe_ids::ApiKeyId;
 use lethe_proto::{
     identity::{
         ApiKey, ApiRequest, AuthenticateSignatureRequest, AuthenticateSignatureResponse,
-        CheckPrincipalRequest, CreateApiKeyRequest, CreateApiKeyResponse, LeaseRatesRequest,
-        ListApiKeysRequest, ListApiRequestsRequest, RecordApiRequestsRequest, RecordedRequest,
-        RevokeApiKeyRequest, UseSignatureRequest, api_key_service_client::ApiKeyServiceClient,
+        CheckPrincipalRequest, CreateApiKeyRequest, CreateApiKeyResponse, DeactivateMemberRequest,
+        GrantRoleRequest, LeaseRatesRequest, ListApiKeysRequest, ListApiRequestsRequest,
+        RecordApiRequestsRequest, RecordedRequest, RevokeApiKeyRequest, UseSignatureRequest,
+        api_key_service_client::ApiKeyServiceClient,
     },
     request::{Idempotency, Page},
 };
@@ -88,7 +90,7 @@ async fn id_11_a_key_is_said_once_sealed_and_acts_by_its_scopes() {
         signature: mac(&signing, "what was signed").into(),
     };
     assert_eq!(reason(client(&rig, None).authenticate_signature(forged).await), "SIGNATURE_INVALID");
-    let stranger = SigningKey::new(tenant_of(&owner), lethe_ids::ApiKeyId::new(Uuid::nil()), [7; 32].into());
+    let stranger = SigningKey::new(tenant_of(&owner), ApiKeyId::new(Uuid::nil()), [7; 32].into());
     assert_eq!(reason(show(&rig, &stranger, "x").await), "API_KEY_UNKNOWN");
 
     let listed = client(&rig, Some(&owner.principal)).list_api_keys(ListApiKeysRequest::default()).await;
@@ -191,7 +193,7 @@ async fn id_11_a_revoked_key_is_void_everywhere_and_its_secret_is_gone() {
 
 #[tokio::test]
 async fn a_key_ends_at_its_time() {
-    let rig = Rig::new().await;
+    let rig = Rig::with(|config| config.api_keys.most = 1).await;
     let owner = rig.owner("acme").await;
     let end = rig.world.clock.now() + Duration::from_secs(30);
     let asked = CreateApiKeyRequest { expires_at: Some(timestamp(end)), ..wanted(&[Permission::Send]) };
@@ -202,6 +204,16 @@ async fn a_key_ends_at_its_time() {
     assert_eq!(principal.expires_at_ms - principal.issued_at_ms, 30_000, "not a minute");
     rig.world.clock.advance(Duration::from_secs(30));
     assert_eq!(reason(show(&rig, &signing, "x").await), "API_KEY_UNKNOWN");
+    // It takes no place, and goes with the requests of its time.
+    let principal = rig.authenticate(&owner.token).await.unwrap();
+    client(&rig, Some(&principal)).create_api_key(wanted(&[Permission::Send])).await.unwrap();
+    rig.world.clock.advance(Duration::from_secs(91 * 86_400));
+    sweep_api_keys::round(&rig.identity).await.unwrap();
+    let mut connection = Databases::superuser(&rig.config.database).await;
+    let left = sqlx::query_scalar::<_, Uuid>("select api_key_id from api_keys");
+    let left = left.fetch_all(&mut connection).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_ne!(ApiKeyId::new(left[0]).to_string(), made.api_key.unwrap().api_key_id);
 }
 
 #[tokio::test]
@@ -328,7 +340,9 @@ async fn id_17_gateways_that_live_share_and_one_that_is_silent_does_not() {
 async fn a_key_acts_as_itself_in_the_audit_trail_and_has_no_account() {
     let rig = Rig::new().await;
     let owner = rig.owner("acme").await;
-    let asked = wanted(&[Permission::Members, Permission::ReadInbox]);
+    let agents = permissions(Role::Agent).iter().filter(|agents| **agents != Permission::OwnAccount);
+    let asked: Vec<_> = agents.copied().chain([Permission::Members]).collect();
+    let asked = wanted(&asked);
     let made = client(&rig, Some(&owner.principal)).create_api_key(asked).await.unwrap().into_inner();
     let signing = SigningKey::parse(&made.secret).unwrap();
     let principal = PrincipalToken::from_bytes(&show(&rig, &signing, "x").await.unwrap().principal);
@@ -340,6 +354,17 @@ async fn a_key_acts_as_itself_in_the_audit_trail_and_has_no_account() {
         .into_inner();
     let owners = machine.create_member(crate::rig::new_member("eve@example.com", &[Role::Owner])).await;
     assert_eq!(reason(owners), "OWNER_REQUIRED");
+    // Nobody who may do more than the key: it would log in as him.
+    for role in [Role::Admin, Role::PrivacyOfficer, Role::Auditor] {
+        let more = machine.create_member(crate::rig::new_member("eve@example.com", &[role])).await;
+        assert_eq!(reason(more), "PERMISSION_DENIED", "{role:?}");
+        let member_id = created.member.clone().unwrap().member_id;
+        let more = machine.grant_role(GrantRoleRequest { member_id, role: role.into() }).await;
+        assert_eq!(reason(more), "PERMISSION_DENIED", "{role:?}");
+    }
+    let adam = rig.member(&owner, "adam@example.com", &[Role::Admin]).await;
+    let adam = DeactivateMemberRequest { member_id: adam.member.member_id.clone() };
+    assert_eq!(reason(machine.deactivate_member(adam).await), "PERMISSION_DENIED");
     let own = machine.get_self(lethe_proto::identity::GetSelfRequest {}).await;
     assert_eq!(reason(own), "PERMISSION_DENIED");
     let more = client(&rig, Some(&principal)).create_api_key(wanted(&[Permission::ReadInbox])).await;

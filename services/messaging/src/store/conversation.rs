@@ -37,7 +37,7 @@ pub(crate) struct ConversationRow {
     pub(crate) created_at: OffsetDateTime,
     /// When the last message came.
     pub(crate) last_message_at: Option<OffsetDateTime>,
-    /// Counts changes of status and assignment.
+    /// Counts changes of what a member may change: status, assignment, labels, spam.
     pub(crate) version: i64,
     /// The contact's sequence when the conversation itself last changed.
     pub(crate) seq: i64,

@@ -28,7 +28,9 @@ pub fn settle_holds(saga: &Saga, tasks: &Tasks, due: &Arc<Notify>) -> Job {
                     Err(error) => tracing::warn!(%hold, %error, "a legal hold waits"),
                 }
             }
-            due.notify_waiters();
+            if progress == Progress::More {
+                due.notify_waiters();
+            }
             Ok::<_, Failure>(progress)
         }
     })

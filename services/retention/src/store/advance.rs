@@ -1,5 +1,5 @@
-//! Claims, leases, and what a step leaves behind. Every write here carries the claim's fencing token: a process that lost
-//! its lease, or an erasure that was cancelled meanwhile, changes nothing.
+//! Claims, leases, and what a step leaves behind. Every write here carries the claim's fencing token, or stands in a transaction
+//! that renewed the claim by it: a process that lost its lease, or an erasure that was cancelled meanwhile, changes nothing.
 
 use lethe_ids::{ErasureId, TenantId};
 use lethe_service::{Database, TenantTx};

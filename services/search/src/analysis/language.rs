@@ -1,8 +1,8 @@
 //! Which language a text is written in, as far as stems go, and the stem of a word in it.
 //!
 //! A language gives itself away by its smallest words. Those that a text has most of are counted for each language of
-//! the script; the leading ones, or all of them when a short text has none, are taken for its languages. So a text may
-//! have stems of several, which are kept apart by a tag: a stem is only found by the same stem of the same language. A
+//! the script; the leading ones, or all of them when a short text has none, are taken for its languages; a long one
+//! without any is no prose, and costs no stems. So a text may have stems of several, which are kept apart by a tag: a stem is only found by the same stem of the same language. A
 //! query is taken for every language at once. Languages without a stemmer stand here too: what is theirs is left alone.
 
 use std::{collections::HashMap, sync::LazyLock};
@@ -14,6 +14,8 @@ use super::{fold, without_marks};
 
 /// Shorter words have no stem. In characters.
 const SHORTEST: usize = 3;
+/// From so many words on a text has some of its language's smallest, if it is written in one that we know.
+const LONG: u32 = 24;
 
 /// A set of languages: bit `i` is `LANGUAGES[i]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -123,10 +125,10 @@ impl Languages {
     /// The languages that a text with these folded words may be written in, for each script it has.
     pub(super) fn of<'a>(words: impl Iterator<Item = &'a str>) -> Self {
         let mut counts = [0_u32; LANGUAGES.len()];
-        let mut scripts = [false; SCRIPTS.len()];
+        let mut scripts = [0; SCRIPTS.len()];
         for word in words {
             let Some(script) = script(word) else { continue };
-            scripts[script as usize] = true;
+            scripts[script as usize] += 1;
             let small = SMALL.get(without_marks(word).as_deref().unwrap_or(word)).copied().unwrap_or(0);
             for (at, language) in LANGUAGES.iter().enumerate() {
                 let is_its_own = language.tag == "vi" && word.chars().any(is_vietnamese);
@@ -136,8 +138,11 @@ impl Languages {
         let of_script =
             |script: Script| (0..LANGUAGES.len()).filter(move |&at| LANGUAGES[at].script == script);
         let mut set = 0;
-        for script in SCRIPTS.into_iter().filter(|script| scripts[*script as usize]) {
+        for script in SCRIPTS.into_iter().filter(|script| scripts[*script as usize] > 0) {
             let most = of_script(script).map(|at| counts[at]).max().unwrap_or(0);
+            if most == 0 && scripts[script as usize] >= LONG {
+                continue;
+            }
             // Those within two thirds of the leading one: close relatives share most of their small words.
             let leading = of_script(script).filter(|&at| counts[at] * 3 >= most * 2);
             set |= leading.fold(0, |set, at| set | 1 << at);
@@ -234,6 +239,8 @@ mod tests {
         assert_eq!(tags("我想取消订单"), "");
         // Nothing to go by: any language of the script.
         assert!(tags("cancelled").split(' ').count() > 15);
+        // A list, or rubbish: it would stand in the index in twenty languages.
+        assert_eq!(tags(&"cancelled ".repeat(LONG as usize)), "");
     }
 
     #[test]

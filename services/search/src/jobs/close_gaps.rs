@@ -39,7 +39,8 @@ async fn round(indexer: &Indexer, age: Duration) -> Result<Progress, Error> {
     if let Some(error) = failed {
         return Err(error);
     }
-    Ok(if gaps.is_empty() { Progress::Idle } else { Progress::More })
+    // A contact that is being erased keeps its gap until the purge: it is not asked for again and again meanwhile.
+    Ok(if gaps.len() < BATCH as usize { Progress::Idle } else { Progress::More })
 }
 
 async fn close(indexer: &Indexer, tenant: TenantId, contact: ContactId) -> Result<(), Error> {
