@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let encoded = compiler.encode_file_descriptor_set();
     fs::write(out.join("descriptor.bin"), &encoded)?;
     fs::write(out.join("method_access.rs"), method_access(&DescriptorPool::decode(encoded.as_slice())?)?)?;
-    tonic_prost_build::configure().bytes(".").compile_fds(compiler.file_descriptor_set())?;
+    // Maps in the order of their keys: the same message has the same bytes, of which idempotency keeps a MAC.
+    tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 

@@ -207,6 +207,7 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
     let access = one.owner.create("/v1/operator-access", "o-1", leave).await.ok();
     let objection = json!({"kind": "objection"});
     let request = one.owner.create("/v1/self/requests", "r-1", objection).await.ok();
+    let import = one.owner.create("/v1/imports", "i-1", json!({})).await.ok();
     let ids = BTreeMap::from([
         ("member_request_id", request["member_request_id"].as_str().expect("an id").to_owned()),
         ("api_key_id", key["api_key"]["api_key_id"].as_str().expect("an id").to_owned()),
@@ -223,6 +224,8 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
         ("team_id", team["team_id"].as_str().expect("an id").to_owned()),
         ("endpoint_id", endpoint),
         ("delivery_id", delivery),
+        ("import_id", import["import_id"].as_str().expect("an id").to_owned()),
+        ("number", "1".to_owned()),
     ]);
     let document = Api::anonymous(&platform.run.url).get("/openapi.json").await.ok();
     let mut tried = 0;
@@ -238,7 +241,11 @@ async fn no_route_answers_with_another_tenants_ids_or_without_a_session() {
             let headers = [("idempotency-key", "foreign-1"), ("if-match", "\"1\"")];
             let body = example_body(&document, operation);
             let takes_a_picture = operation["requestBody"]["content"]["image/png"].is_object();
+            let takes_lines = operation["requestBody"]["content"]["application/jsonl"].is_object();
             let send = async |api: &Api| {
+                if takes_lines {
+                    return api.put_bytes(&path, "application/jsonl", b"{}").await;
+                }
                 if takes_a_picture {
                     return api.put_bytes(&path, "image/png", PNG).await;
                 }

@@ -82,6 +82,22 @@ async fn write(platform: &Platform, tenant: &Tenant) -> Person {
         ("lifecycle stage", stage),
         ("picture", picture),
     ];
+    // A row of an import: its keys are the client's words, and one that is refused is not kept.
+    let (key, said, refused) = (latin(), latin(), latin());
+    let import = tenant.owner.create("/v1/imports", &platform.nonce(), json!({})).await.ok();
+    let rows = [
+        json!({"conversation": {"key": key, "contact_id": contact, "channel": "email", "messages": [
+            {"key": key, "direction": "inbound", "text": said, "sent_at": "2020-01-01T00:00:00Z"}]}}),
+        json!({"conversation": {"key": refused, "contact_key": refused, "channel": "email", "messages": [
+            {"key": refused, "direction": "inbound", "text": refused, "sent_at": "2020-01-01T00:00:00Z"}]}}),
+        json!({"contact": {"key": refused, "profile": {"name": refused, "custom_fields": {&refused: 7}}}}),
+        json!({&refused: refused}),
+    ];
+    let rows: Vec<String> = rows.iter().map(ToString::to_string).collect();
+    let chunk = format!("/v1/imports/{}/chunks/1", import["import_id"].as_str().expect("an id"));
+    let taken = tenant.owner.put_bytes(&chunk, "application/jsonl", rows.join("\n").as_bytes()).await.ok();
+    assert_eq!((&taken["imported"], &taken["refused"]), (&json!(1), &json!(3)), "{taken}");
+    tokens.extend([("row's key", key), ("imported message", said), ("refused row", refused)]);
     let comment = latin();
     let at = format!("/v1/conversations/{conversation}");
     tenant.owner.patch(&at, "\"1\"", json!({"status": "resolved"})).await.ok();

@@ -3,6 +3,7 @@
 
 mod bus;
 mod cycles;
+mod imported;
 mod killed;
 mod operated;
 mod saga;

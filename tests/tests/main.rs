@@ -8,6 +8,7 @@ mod canaries;
 mod conformance;
 mod faults;
 mod hostile;
+mod imports;
 mod isolation;
 mod journey;
 mod races;

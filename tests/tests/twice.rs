@@ -155,6 +155,7 @@ async fn every_rpc_with_a_route_bears_its_input_twice() {
     let contact = contacts(&mut twice).await;
     labels(&mut twice).await;
     conversations(&mut twice, &contact).await;
+    imports(&mut twice).await;
     webhooks(&mut twice).await;
     members(&mut twice).await;
     teams(&mut twice).await;
@@ -254,6 +255,28 @@ async fn conversations(twice: &mut Twice<'_>, contact: &str) {
     twice.call(("GetSpamSettings", Method::GET, settings, &[], None)).await;
     twice.call(("GetConversation", Method::GET, &path, &[], None)).await;
     twice.call(("ListConversations", Method::GET, "/v1/conversations", &[], None)).await;
+}
+
+async fn imports(twice: &mut Twice<'_>) {
+    let made = twice.call(("CreateImport", Method::POST, "/v1/imports", &KEY, None)).await;
+    let path = format!("/v1/imports/{}", text(&made, "import_id"));
+    let rows = concat!(
+        r#"{"contact": {"key": "1", "profile": {"email": "eve@example.org"}}}"#,
+        "\n",
+        r#"{"contact": {"key": "", "profile": {}}}"#,
+        "\n",
+        r#"{"conversation": {"key": "1", "contact_key": "1", "channel": "sms", "messages": [{"key": "1","#,
+        r#" "direction": "inbound", "text": "Hello", "sent_at": "2020-01-01T00:00:00Z"}]}}"#,
+    );
+    let (owner, chunk) = (twice.tenant.owner.clone(), format!("{path}/chunks/1"));
+    let put = async || owner.put_bytes(&chunk, "application/jsonl", rows.as_bytes()).await;
+    let taken = twice.twice("PutImportChunk", put).await;
+    assert_eq!((&taken["imported"], &taken["refused"]), (&json!(2), &json!(1)), "{taken}");
+    let refused = format!("{path}/refused-rows");
+    twice.call(("ListRefusedRows", Method::GET, &refused, &[], None)).await;
+    twice.call(("FinishImport", Method::POST, &format!("{path}/finish"), &[], None)).await;
+    twice.call(("GetImport", Method::GET, &path, &[], None)).await;
+    twice.call(("ListImports", Method::GET, "/v1/imports", &[], None)).await;
 }
 
 /// To a receiver that nobody is: the deliveries stay.

@@ -86,6 +86,8 @@ ids! {
     LabelId "lbl";
     /// A consent given or withdrawn.
     ConsentId "cns";
+    /// An import of contacts or conversations in bulk.
+    ImportId "imp";
     /// Where a tenant wants to hear of its events.
     WebhookEndpointId "whe";
     /// One event on its way to one endpoint.

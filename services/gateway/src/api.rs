@@ -15,6 +15,7 @@ mod conversations;
 mod erasures;
 mod health;
 mod holds;
+mod imports;
 mod labels;
 mod log_in_records;
 mod member_erasure;
@@ -38,6 +39,8 @@ mod teams;
 mod tenant;
 mod webhook_deliveries;
 mod webhook_endpoints;
+
+pub(crate) use imports::ImportRow;
 
 use axum::{Router, extract::FromRequestParts, middleware::from_fn_with_state};
 use http::{StatusCode, request::Parts};
@@ -107,6 +110,11 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(labels::create_label, labels::list_labels))
         .routes(routes!(labels::update_label, labels::delete_label))
         .routes(routes!(merge::merge_contacts))
+        .routes(routes!(imports::create_import, imports::list_imports))
+        .routes(routes!(imports::get_import))
+        .routes(routes!(imports::put_import_chunk))
+        .routes(routes!(imports::list_refused_rows))
+        .routes(routes!(imports::finish_import))
         .routes(routes!(restriction::restrict_contact, restriction::lift_restriction))
         .routes(routes!(opt_out::opt_out_contact, opt_out::opt_in_contact))
         .routes(routes!(consents::list_consents, consents::record_consent))

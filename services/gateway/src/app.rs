@@ -11,8 +11,8 @@ use lethe_proto::{
     },
     messaging::{
         contact_service_client::ContactServiceClient, conversation_service_client::ConversationServiceClient,
-        label_service_client::LabelServiceClient, message_service_client::MessageServiceClient,
-        webhook_service_client::WebhookServiceClient,
+        import_service_client::ImportServiceClient, label_service_client::LabelServiceClient,
+        message_service_client::MessageServiceClient, webhook_service_client::WebhookServiceClient,
     },
     retention::retention_service_client::RetentionServiceClient,
     search::search_service_client::SearchServiceClient,
@@ -196,6 +196,10 @@ impl Acting {
     }
     pub(crate) fn webhooks(&self) -> WebhookServiceClient<PeerChannel> {
         WebhookServiceClient::new(self.app.peer("messaging", &self.context))
+            .max_decoding_message_size(LARGEST_ANSWER)
+    }
+    pub(crate) fn imports(&self) -> ImportServiceClient<PeerChannel> {
+        ImportServiceClient::new(self.app.peer("messaging", &self.context))
             .max_decoding_message_size(LARGEST_ANSWER)
     }
     pub(crate) fn search(&self) -> SearchServiceClient<PeerChannel> {

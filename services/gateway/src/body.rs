@@ -52,10 +52,16 @@ impl FromRequest<App> for NoBody {
 
 /// `application/json`, also as a merge patch (RFC 7396), in UTF-8.
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    require(headers, ["application/json", "application/merge-patch+json"])
+}
+
+/// One of two media types, in UTF-8 and not packed; a problem names the first.
+pub(crate) fn require(headers: &HeaderMap, known: [&'static str; 2]) -> Result<(), Problem> {
     let unsupported = || {
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "MEDIA_TYPE_UNSUPPORTED", "must be application/json")
+        let detail = format!("must be {}", known[0]);
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "MEDIA_TYPE_UNSUPPORTED", detail)
             .at("Content-Type")
-            .with_header(header::ACCEPT, HeaderValue::from_static("application/json"))
+            .with_header(header::ACCEPT, HeaderValue::from_static(known[0]))
     };
     if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(unsupported().at("Content-Encoding"));
@@ -63,11 +69,10 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let text =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(unsupported)?;
     let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let is = |name| essence.trim().eq_ignore_ascii_case(name);
     let charset = parameters.trim();
     let is_utf8 = charset.is_empty()
         || ["charset=utf-8", "charset=\"utf-8\""].iter().any(|utf8| charset.eq_ignore_ascii_case(utf8));
-    if is_utf8 && (is("application/json") || is("application/merge-patch+json")) {
+    if is_utf8 && known.iter().any(|known| essence.trim().eq_ignore_ascii_case(known)) {
         Ok(())
     } else {
         Err(unsupported())

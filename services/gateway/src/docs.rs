@@ -57,7 +57,7 @@ them; `created` within 60 seconds, `keyid` as the key has it, `alg` and `expires
 needs an `Idempotency-Key`: it is the nonce, and a signature that comes again changes nothing. Reads may be repeated for that minute. \
 The key's scopes are the permissions that an operation names.";
 
-const TAGS: [(&str, &str); 16] = [
+const TAGS: [(&str, &str); 17] = [
     ("sessions", "Log in and out, see and end sessions."),
     ("account", "The member who asks."),
     ("tenant", "The tenant that the member belongs to."),
@@ -70,6 +70,7 @@ const TAGS: [(&str, &str); 16] = [
     ("labels", "The tenant's catalogue of them; contacts and conversations carry their ids."),
     ("conversations", "One contact, one channel, a thread of messages."),
     ("messages", "What was said."),
+    ("imports", "Contacts and conversations from elsewhere, in bulk."),
     ("search", "Where it was said."),
     ("webhooks", "The tenant's own systems hear of its events, by Standard Webhooks."),
     ("erasures", "The right to be forgotten, with its certificates."),

@@ -1,7 +1,7 @@
 //! The small types of the JSON that clients write and read: texts, instants, changes, enums. Each says what it does
 //! not accept without repeating it.
 
-use std::{borrow::Cow, collections::HashMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use prost_types::Timestamp;
 use serde::{
@@ -77,17 +77,17 @@ pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 
 /// Texts by name; a name that stands there twice is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named<T>(pub(crate) HashMap<String, T>);
+pub(crate) struct Named<T>(pub(crate) BTreeMap<String, T>);
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self(BTreeMap::new())
     }
 }
 
 impl<T> Named<T> {
     /// As the services have it.
-    pub(crate) fn map<U>(self, value: impl Fn(T) -> U) -> HashMap<String, U> {
+    pub(crate) fn map<U>(self, value: impl Fn(T) -> U) -> BTreeMap<String, U> {
         self.0.into_iter().map(|(name, of)| (name, value(of))).collect()
     }
 }
@@ -101,7 +101,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Named<T>, A::Error> {
-                let mut map = HashMap::new();
+                let mut map = BTreeMap::new();
                 while let Some(Text(name)) = access.next_key::<Text>()? {
                     if map.insert(name, access.next_value()?).is_some() {
                         return Err(A::Error::custom("holds a name twice"));

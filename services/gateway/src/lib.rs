@@ -13,6 +13,7 @@ mod cursor;
 mod docs;
 mod edge;
 mod json;
+mod lines;
 mod operator;
 #[doc(hidden)]
 pub mod parsers;

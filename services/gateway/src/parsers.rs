@@ -10,9 +10,11 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use crate::{
+    api::ImportRow,
     cookie,
     cursor::{Cursors, Place},
     json::{At, Change, Named, Object, PageLimit, Text},
+    lines::{self, Lines},
     unfit,
 };
 
@@ -42,6 +44,18 @@ struct Inner {
 /// Reads a body of JSON. Answers what is said of one that does not fit.
 pub fn body(text: &str) -> Option<String> {
     unfit::read::<Body>(text).err().map(|unfit| unfit.detail)
+}
+
+/// Of a line that does not fit, the field and what is said of it.
+pub type Said = Option<(String, String)>;
+
+/// Reads a chunk of an import: how many lines it has, and the numbers of those that are not blank.
+pub fn import_lines(bytes: &[u8]) -> (u32, Vec<(u32, Said)>) {
+    let Lines { count, lines } = lines::read::<ImportRow>(bytes);
+    let said = lines.into_iter().map(|(number, line)| {
+        (number, line.err().map(|unfit| (unfit.field.unwrap_or_default(), unfit.detail)))
+    });
+    (count, said.collect())
 }
 
 /// Opens a cursor: whether it is one, and the one that was made.

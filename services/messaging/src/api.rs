@@ -4,6 +4,7 @@
 mod ban_contact;
 mod count;
 mod create_contact;
+mod create_import;
 mod create_label;
 mod create_webhook_endpoint;
 mod cursor;
@@ -13,9 +14,11 @@ mod delete_message;
 mod delete_webhook_endpoint;
 mod edit_message;
 mod fence;
+mod finish_import;
 mod get_contact;
 mod get_contact_picture;
 mod get_conversation;
+mod get_import;
 mod get_message;
 mod get_satisfaction;
 mod get_spam_settings;
@@ -26,9 +29,11 @@ mod lift_restriction;
 mod list_consents;
 mod list_contacts;
 mod list_conversations;
+mod list_imports;
 mod list_labels;
 mod list_messages;
 mod list_ratings;
+mod list_refused_rows;
 mod list_webhook_deliveries;
 mod list_webhook_endpoints;
 mod look_up_contacts;
@@ -40,6 +45,7 @@ mod opt_in_contact;
 mod opt_out_contact;
 mod purge;
 mod put_contact_picture;
+mod put_import_chunk;
 mod rate_conversation;
 mod read_for_index;
 mod receive_message;
@@ -67,8 +73,9 @@ use lethe_proto::{
     erasure::{self, hold_service_server::HoldService, participant_service_server::ParticipantService},
     messaging::{
         self as proto, contact_service_server::ContactService,
-        conversation_service_server::ConversationService, label_service_server::LabelService,
-        message_service_server::MessageService, webhook_service_server::WebhookService,
+        conversation_service_server::ConversationService, import_service_server::ImportService,
+        label_service_server::LabelService, message_service_server::MessageService,
+        webhook_service_server::WebhookService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -76,6 +83,7 @@ use tonic::{Request, Response, Status};
 use crate::state::State;
 
 pub(crate) use mark_spam::set as mark_detected;
+pub(crate) use open_conversation::changed_by as conversation_changed;
 
 /// All services of messaging.
 #[derive(Clone)]
@@ -163,6 +171,15 @@ serve!(WebhookService {
     test_webhook_endpoint(proto::TestWebhookEndpointRequest) -> proto::WebhookDelivery;
     list_webhook_deliveries(proto::ListWebhookDeliveriesRequest) -> proto::ListWebhookDeliveriesResponse;
     replay_webhook_delivery(proto::ReplayWebhookDeliveryRequest) -> proto::WebhookDelivery;
+});
+
+serve!(ImportService {
+    create_import(proto::CreateImportRequest) -> proto::Import;
+    get_import(proto::GetImportRequest) -> proto::Import;
+    list_imports(proto::ListImportsRequest) -> proto::ListImportsResponse;
+    put_import_chunk(proto::PutImportChunkRequest) -> proto::ImportChunk;
+    list_refused_rows(proto::ListRefusedRowsRequest) -> proto::ListRefusedRowsResponse;
+    finish_import(proto::FinishImportRequest) -> proto::Import;
 });
 
 serve!(ParticipantService {

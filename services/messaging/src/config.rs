@@ -25,6 +25,8 @@ pub struct Config {
     pub conversations: ConversationsConfig,
     /// How long requests are safe to repeat.
     pub idempotency: IdempotencyConfig,
+    /// How contacts and conversations are brought in bulk.
+    pub imports: ImportsConfig,
     /// How the dead are buried.
     pub erasure: ErasureConfig,
     /// How tenants hear of events.
@@ -78,6 +80,30 @@ impl IdempotencyConfig {
     pub fn kept(&self) -> Duration {
         Duration::from_secs(u64::from(self.kept_hours) * 3_600)
     }
+}
+
+/// `messaging.imports`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportsConfig {
+    /// Of a tenant.
+    pub most_open: u32,
+    /// Rows of a chunk.
+    pub chunk_rows: usize,
+    /// Lines of an import.
+    pub most_lines: u64,
+    /// Rows.
+    pub concurrency: usize,
+    /// Hours.
+    pub idle_hours: u32,
+    /// Days.
+    pub kept_days: u32,
+    /// Days.
+    pub keys_kept_days: u32,
+    /// Seconds.
+    pub sweep_interval_s: u64,
+    /// Rows.
+    pub sweep_batch: u32,
 }
 
 /// `messaging.erasure`.

@@ -4,6 +4,7 @@
 pub(crate) mod channel;
 pub(crate) mod delivery;
 pub(crate) mod idempotency;
+pub(crate) mod import;
 pub(crate) mod keyword;
 mod keyword_table;
 pub(crate) mod label;

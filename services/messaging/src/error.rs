@@ -57,6 +57,15 @@ pub(crate) enum Error {
     /// There are as many as there may be: `labels`.
     #[error("too many {0}")]
     TooMany(&'static str),
+    /// The import takes no more chunks.
+    #[error("the import has ended")]
+    ImportEnded,
+    /// It is neither the next chunk nor the last one.
+    #[error("the chunk is out of order")]
+    ChunkOutOfOrder,
+    /// The chunk came before, with other rows.
+    #[error("the chunk is another one")]
+    OtherChunk,
     /// What the contact says is refused.
     #[error("the contact is banned")]
     Banned,
@@ -159,6 +168,16 @@ impl From<Error> for Failure {
             Error::HoldReleased => Self::precondition("HOLD_RELEASED", "the hold was released"),
             Error::NotResealed => Self::internal("a message is still sealed under the person's secret"),
             Error::MessageDeleted => Self::precondition("MESSAGE_DELETED", "the message is deleted"),
+            Error::ImportEnded => Self::precondition("IMPORT_ENDED", "the import takes no more chunks"),
+            Error::ChunkOutOfOrder => Self::precondition(
+                "IMPORT_CHUNK_OUT_OF_ORDER",
+                "the import says in next_chunk which one is the next",
+            )
+            .at("number"),
+            Error::OtherChunk => {
+                Self::precondition("IMPORT_CHUNK_DIFFERS", "this chunk was taken with other rows")
+                    .at("number")
+            }
             Error::Banned => Self::precondition("CONTACT_BANNED", "what the contact says is refused"),
             Error::Inbound => {
                 Self::precondition("MESSAGE_INBOUND", "the contact wrote it: it stands as it was written")

@@ -83,6 +83,9 @@ impl Webhooks {
     }
 
     async fn queue(&self, notification: Notification) -> Result<(), ConsumeError> {
+        if is_imported(&notification) {
+            return Ok(());
+        }
         let (event_type, about) =
             read(&notification).ok_or(ConsumeError::Reject("WEBHOOK_EVENT_MALFORMED"))?;
         self.write(&notification, event_type, &about).await.map_err(|error| failed(error.into()))
@@ -122,6 +125,18 @@ fn failed(failure: Failure) -> ConsumeError {
     match failure.code {
         Code::Unavailable => ConsumeError::Unavailable(failure.into()),
         _ => ConsumeError::Retry("WEBHOOK_NOT_QUEUED", failure.into()),
+    }
+}
+
+/// Whether an import made what the event is about: the tenant itself brought it.
+fn is_imported(notification: &Notification) -> bool {
+    match notification.kind.as_str() {
+        kind::CONTACT_CHANGED => notification.decode().is_ok_and(|event: ContactChanged| event.imported),
+        kind::CONVERSATION_CHANGED => {
+            notification.decode().is_ok_and(|event: ConversationChanged| event.imported)
+        }
+        kind::MESSAGE_CHANGED => notification.decode().is_ok_and(|event: MessageChanged| event.imported),
+        _ => false,
     }
 }
 

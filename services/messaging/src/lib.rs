@@ -9,11 +9,13 @@ mod api;
 mod banning;
 mod census;
 mod config;
+mod contacts;
 mod detector;
 mod domain;
 mod erase;
 mod error;
 mod events;
+mod imports;
 mod jobs;
 mod opting;
 #[doc(hidden)]
@@ -36,8 +38,8 @@ use lethe_proto::{
     erasure::{hold_service_server::HoldServiceServer, participant_service_server::ParticipantServiceServer},
     messaging::{
         contact_service_server::ContactServiceServer, conversation_service_server::ConversationServiceServer,
-        label_service_server::LabelServiceServer, message_service_server::MessageServiceServer,
-        webhook_service_server::WebhookServiceServer,
+        import_service_server::ImportServiceServer, label_service_server::LabelServiceServer,
+        message_service_server::MessageServiceServer, webhook_service_server::WebhookServiceServer,
     },
 };
 use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts};
@@ -54,7 +56,8 @@ use crate::{
 };
 
 pub use config::{
-    AcceptConfig, Config, ConversationsConfig, ErasureConfig, IdempotencyConfig, WebhooksConfig,
+    AcceptConfig, Config, ConversationsConfig, ErasureConfig, IdempotencyConfig, ImportsConfig,
+    WebhooksConfig,
 };
 pub use domain::reach::{Network, NotANetwork};
 pub use store::{
@@ -85,6 +88,7 @@ pub fn migrations() -> Vec<Migration> {
         own(140, "webhooks", include_str!("../migrations/0140_webhooks.sql")),
         own(141, "notices", include_str!("../migrations/0141_notices.sql")),
         own(150, "merges", include_str!("../migrations/0150_merges.sql")),
+        own(155, "imports", include_str!("../migrations/0155_imports.sql")),
         own(160, "evidence", include_str!("../migrations/0160_evidence.sql")),
         own(161, "released_holds", include_str!("../migrations/0161_released_holds.sql")),
         own(162, "kept_notices", include_str!("../migrations/0162_kept_notices.sql")),
@@ -127,6 +131,7 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
     let (api, bus) = (Api(state.clone()), Bus::new(&db, &env));
     let grpc = Grpc::new(ContactServiceServer::new(api.clone()))
         .add_service(ConversationServiceServer::new(api.clone()))
+        .add_service(ImportServiceServer::new(api.clone()))
         .add_service(LabelServiceServer::new(api.clone()))
         .add_service(MessageServiceServer::new(api.clone()))
         .add_service(HoldServiceServer::new(api.clone()))
@@ -142,6 +147,7 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
     jobs.push(jobs::settle_addresses::job(&state, &env.tasks));
     jobs.push(jobs::spread_opt_outs::job(&state, &env.tasks));
     jobs.push(jobs::sweep_idempotency::job(&state, &env.tasks));
+    jobs.push(jobs::sweep_imports::job(&state, &env.tasks));
     jobs.push(jobs::sweep_secrets::job(&state, &env.tasks));
     let probes = vec![db.probe("postgres"), keyring.probe()];
     Ok(Parts { name: NAME, grpc, jobs, probes, http: None })

@@ -158,6 +158,13 @@ impl State {
         Ok(all)
     }
 
+    /// Opts out the first of them. What is not done now, the job does.
+    pub(crate) async fn spread_soon(&self, tenant: TenantId, contact: ContactId, call: Option<&Call>) {
+        if let Err(error) = self.spread(tenant, contact, call, SHARERS).await {
+            tracing::warn!(%error, "others with the address are opted out by the job");
+        }
+    }
+
     /// Obeys a keyword: accepts the message that said it, if one did, and opts the contact out or in, in one
     /// transaction. Answers what became of the message; opting is done only when it was accepted now.
     ///
@@ -207,10 +214,8 @@ impl State {
                 self.turn(&mut tx, call, action, contact, keyword).await?;
             }
             self.commit(tx).await?;
-            if keyword == Keyword::Stop
-                && let Err(error) = self.spread(tenant, contact, call, SHARERS).await
-            {
-                tracing::warn!(%error, "others with the address are opted out by the job");
+            if keyword == Keyword::Stop {
+                self.spread_soon(tenant, contact, call).await;
             }
             return Ok(outcome);
         }

@@ -4,7 +4,7 @@
 use lethe_proto::messaging::Profile as Given;
 use prost::Message;
 
-use crate::domain::{keyword::Keyword, label, picture::Picture, profile::Profile};
+use crate::domain::{import::Refusal, keyword::Keyword, label, picture::Picture, profile::Profile};
 
 /// Whether the text is STOP or START in some language.
 pub fn is_keyword(text: &str) -> bool {
@@ -26,4 +26,9 @@ pub fn is_picture(media_type: &str, bytes: &[u8]) -> bool {
 /// Whether the text is a label's name or colour.
 pub fn is_label(text: &str) -> bool {
     label::colour(text).is_ok() || label::name(text).is_ok()
+}
+
+/// The field that the report of an import names, of the one that a row was refused for.
+pub fn told_field(field: &str) -> String {
+    Refusal::new(field, "", "").field
 }

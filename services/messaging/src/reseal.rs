@@ -130,6 +130,7 @@ impl State {
                 conversation_id: conversation.to_string(),
                 contact_id: heir.to_string(),
                 version: None,
+                imported: false,
             };
             let (aggregate, unsigned) = (heir.uuid(), seq.unsigned_abs());
             let event = Event { kind: kind::CONVERSATION_CHANGED, aggregate, seq: unsigned, payload };

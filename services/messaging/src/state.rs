@@ -73,6 +73,15 @@ pub(crate) struct Target<'a> {
     pub(crate) contact: ContactId,
 }
 
+/// Where something new comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It happens now.
+    Request,
+    /// It was elsewhere, and is brought here: nobody is told of it by webhook.
+    Import,
+}
+
 impl State {
     /// The incarnation of this database. Read once: a restore stops the service first.
     pub(crate) async fn incarnation(&self) -> Result<u32, Error> {
@@ -153,7 +162,19 @@ impl State {
         contact: ContactId,
         seq: i64,
     ) -> Result<(), Error> {
-        let payload = ContactChanged { contact_id: contact.to_string(), version: None };
+        self.contact_changed_by(tx, contact, seq, Origin::Request).await
+    }
+
+    /// The same, by an import perhaps.
+    pub(crate) async fn contact_changed_by(
+        &self,
+        tx: &mut TenantTx,
+        contact: ContactId,
+        seq: i64,
+        origin: Origin,
+    ) -> Result<(), Error> {
+        let imported = origin == Origin::Import;
+        let payload = ContactChanged { contact_id: contact.to_string(), version: None, imported };
         let event = Event {
             kind: kind::CONTACT_CHANGED,
             aggregate: contact.uuid(),

@@ -14,6 +14,8 @@ pub(crate) mod fence;
 pub(crate) mod head;
 pub(crate) mod hold;
 pub(crate) mod idempotency;
+pub(crate) mod import;
+pub(crate) mod import_key;
 pub(crate) mod label;
 pub(crate) mod merge;
 pub(crate) mod message;

@@ -81,6 +81,7 @@ impl State {
             conversation_id: route.conversation.to_string(),
             contact_id: route.contact.to_string(),
             version: None,
+            imported: false,
         };
         let item = Item {
             tenant,

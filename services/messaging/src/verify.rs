@@ -86,6 +86,7 @@ impl State {
         let listed = if scope.suppress { "ADDRESSES_SUPPRESSED" } else { "SUPPRESSION_KEPT" };
         findings.push(declared("postgres", "opt_outs", listed));
         findings.push(declared("postgres", "gone_keys", "GONE_KEYS_KEPT"));
+        findings.push(declared("postgres", "gone_import_keys", "GONE_KEYS_KEPT"));
         if !scope.is_whole() {
             // Their secret is the person's, or they were never sealed: what is clear of a conversation in its rows.
             findings.push(Finding {

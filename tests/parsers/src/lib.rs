@@ -23,7 +23,7 @@ use lethe_service::page::PageKey;
 pub type Parser = fn(&[u8]) -> bool;
 
 /// All of them: the name of the fuzz target and of its corpus' folder, and the function.
-pub const PARSERS: [(&str, Parser); 21] = [
+pub const PARSERS: [(&str, Parser); 22] = [
     ("api_key", api_key),
     ("bcrypt_hash", bcrypt_hash),
     ("certificate", certificate),
@@ -32,6 +32,7 @@ pub const PARSERS: [(&str, Parser); 21] = [
     ("cursor", cursor),
     ("email", email),
     ("id", id),
+    ("import_lines", import_lines),
     ("json_body", json_body),
     ("keyword", keyword),
     ("label", label),
@@ -106,6 +107,20 @@ pub fn email(bytes: &[u8]) -> bool {
 pub fn id(bytes: &[u8]) -> bool {
     let Some(text) = text(bytes) else { return false };
     text.parse::<ContactId>().inspect(|id| assert_eq!(id.to_string(), text)).is_ok()
+}
+
+/// A chunk of an import: each line by itself. What the report says of one is short, and names no field that is not ours.
+pub fn import_lines(bytes: &[u8]) -> bool {
+    let (count, lines) = lethe_gateway::parsers::import_lines(bytes);
+    assert!(lines.iter().is_sorted_by(|one, next| one.0 < next.0));
+    assert!(lines.iter().all(|(number, _)| (1..=count).contains(number)));
+    for (field, detail) in lines.iter().filter_map(|(_, said)| said.as_ref()) {
+        assert!(detail.len() < 1_000, "{} bytes are said", detail.len());
+        let told = lethe_messaging::parsers::told_field(field);
+        assert!(field.starts_with(&told) && told.len() < 100, "{told}");
+        assert_eq!(lethe_messaging::parsers::told_field(&told), told);
+    }
+    !lines.is_empty() && lines.iter().all(|(_, said)| said.is_none())
 }
 
 /// What is said of a body that does not fit is short, however long the body is.

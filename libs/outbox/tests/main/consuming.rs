@@ -289,7 +289,7 @@ async fn order_does_not_matter_and_a_restore_is_newer_than_what_it_rewound() {
     let rig = Rig::new().await;
     let contact = "con_0199aabbccdd7eef8123456789abcdef";
     let put = async |seq: u64| {
-        let payload = ContactChanged { contact_id: contact.to_owned(), version: None };
+        let payload = ContactChanged { contact_id: contact.to_owned(), version: None, imported: false };
         let mut tx = rig.bus.db.tenant(rig.tenant).await.unwrap();
         let event = Event { kind: kind::CONTACT_CHANGED, aggregate: rig.tenant.uuid(), seq, payload };
         rig.outbox.put(&mut tx, &event).await.unwrap();

@@ -26,11 +26,14 @@ const AUDIT: AuditId = AuditId::new(Uuid::from_u128(0x0199_0000_0000_7000_8000_0
 /// Every field set, as a service would put it.
 fn payload(message: &str) -> Vec<u8> {
     match message {
-        "ContactChanged" => ContactChanged { contact_id: CONTACT.to_string(), version: None }.encode_to_vec(),
+        "ContactChanged" => {
+            ContactChanged { contact_id: CONTACT.to_string(), version: None, imported: false }.encode_to_vec()
+        }
         "ConversationChanged" => ConversationChanged {
             conversation_id: CONVERSATION.to_string(),
             contact_id: CONTACT.to_string(),
             version: None,
+            imported: false,
         }
         .encode_to_vec(),
         "MessageChanged" => MessageChanged {
@@ -38,6 +41,7 @@ fn payload(message: &str) -> Vec<u8> {
             conversation_id: CONVERSATION.to_string(),
             contact_id: CONTACT.to_string(),
             version: None,
+            imported: false,
         }
         .encode_to_vec(),
         "ErasureAdvanced" => {

@@ -182,6 +182,7 @@ pub(crate) fn event(seq: u64) -> Event<MessageChanged> {
             conversation_id: format!("cnv_{}", id(2)),
             contact_id: format!("con_{}", id(3)),
             version: None,
+            imported: false,
         },
     }
 }

@@ -155,6 +155,26 @@ pub(crate) struct NewContact {
     other_emails: Vec<Text>,
 }
 
+impl NewContact {
+    /// As the services have it.
+    pub(super) fn profile(self) -> Profile {
+        Profile {
+            name: self.name.unwrap_or_default().0,
+            phone: self.phone.unwrap_or_default().0,
+            email: self.email.unwrap_or_default().0,
+            company: self.company.unwrap_or_default().0,
+            address: self.address.unwrap_or_default().0,
+            tags: self.tags.into_iter().map(|tag| tag.0).collect(),
+            custom_fields: self.custom_fields.map(|value| value.0),
+            label_ids: self.label_ids.iter().map(LabelId::to_string).collect(),
+            lifecycle_stage: self.lifecycle_stage.unwrap_or_default().0,
+            lead_score: self.lead_score,
+            other_phones: self.other_phones.into_iter().map(|phone| phone.0).collect(),
+            other_emails: self.other_emails.into_iter().map(|email| email.0).collect(),
+        }
+    }
+}
+
 /// Creates a contact.
 #[utoipa::path(post, path = "/v1/contacts", tag = "contacts", params(IdempotencyKey),
     responses((status = 201, body = Contact)),
@@ -164,23 +184,7 @@ pub(crate) async fn create_contact(
     key: IdempotencyKey,
     Json(body): Json<NewContact>,
 ) -> Result<Reply<Contact>, Problem> {
-    let request = CreateContactRequest {
-        profile: Some(Profile {
-            name: body.name.unwrap_or_default().0,
-            phone: body.phone.unwrap_or_default().0,
-            email: body.email.unwrap_or_default().0,
-            company: body.company.unwrap_or_default().0,
-            address: body.address.unwrap_or_default().0,
-            tags: body.tags.into_iter().map(|tag| tag.0).collect(),
-            custom_fields: body.custom_fields.map(|value| value.0),
-            label_ids: body.label_ids.iter().map(LabelId::to_string).collect(),
-            lifecycle_stage: body.lifecycle_stage.unwrap_or_default().0,
-            lead_score: body.lead_score,
-            other_phones: body.other_phones.into_iter().map(|phone| phone.0).collect(),
-            other_emails: body.other_emails.into_iter().map(|email| email.0).collect(),
-        }),
-        idempotency: key.idempotency(),
-    };
+    let request = CreateContactRequest { profile: Some(body.profile()), idempotency: key.idempotency() };
     let contact = acting.contacts().create_contact(request).await?.into_inner();
     let (location, version) = (format!("/v1/contacts/{}", contact.contact_id), contact.version);
     Ok(Reply::created(Contact::from(contact), location).with_version(version))

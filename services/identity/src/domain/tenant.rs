@@ -1,6 +1,6 @@
 //! Tenants: the slug that log-in names, and the settings.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::{Invalid, line, text};
 
@@ -92,7 +92,7 @@ impl Change {
     pub fn new(
         name: Option<&str>,
         region: Option<&str>,
-        settings: &HashMap<String, String>,
+        settings: &BTreeMap<String, String>,
     ) -> Result<Self, Invalid> {
         for (key, value) in settings {
             let fits = (1..=LONGEST_KEY).contains(&key.len())
@@ -158,16 +158,16 @@ mod tests {
         assert_eq!(details.name, "Acme");
         let mut settings =
             BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
-        let given = HashMap::from([("a".to_owned(), String::new()), ("c".to_owned(), "3".to_owned())]);
+        let given = BTreeMap::from([("a".to_owned(), String::new()), ("c".to_owned(), "3".to_owned())]);
         Change::new(None, Some("us"), &given).unwrap().apply(&mut details, &mut settings).unwrap();
         assert_eq!(details.region, "us");
         assert_eq!(settings.keys().collect::<Vec<_>>(), ["b", "c"]);
-        let many: HashMap<_, _> = (0..62).map(|n| (format!("k{n}"), "v".to_owned())).collect();
+        let many: BTreeMap<_, _> = (0..62).map(|n| (format!("k{n}"), "v".to_owned())).collect();
         Change::new(None, None, &many).unwrap().apply(&mut details, &mut settings).unwrap();
         assert_eq!(settings.len(), 64);
-        let one = HashMap::from([("z".to_owned(), "v".to_owned())]);
+        let one = BTreeMap::from([("z".to_owned(), "v".to_owned())]);
         assert!(Change::new(None, None, &one).unwrap().apply(&mut details, &mut settings).is_err());
-        assert!(Change::new(None, None, &HashMap::from([("A".to_owned(), "v".to_owned())])).is_err());
-        assert!(Change::new(Some(" "), None, &HashMap::new()).is_err());
+        assert!(Change::new(None, None, &BTreeMap::from([("A".to_owned(), "v".to_owned())])).is_err());
+        assert!(Change::new(Some(" "), None, &BTreeMap::new()).is_err());
     }
 }

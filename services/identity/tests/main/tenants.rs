@@ -1,6 +1,6 @@
 //! CreateTenant, GetTenant, UpdateTenant.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use lethe_proto::identity::{CreateTenantRequest, GetTenantRequest, UpdateTenantRequest};
 
@@ -76,6 +76,6 @@ async fn update_tenant_changes_the_version_that_was_seen() {
     assert_eq!((changed.name.as_str(), changed.region.as_str(), changed.version), ("Acme & Co", "eu", 2));
     assert_eq!(reason(client.update_tenant(request(1, &[])).await), "VERSION_MISMATCH");
     let changed = client.update_tenant(request(2, &[("a", "")])).await.unwrap().into_inner();
-    assert_eq!(changed.settings, HashMap::from([("tone".into(), "formal".into())]));
+    assert_eq!(changed.settings, BTreeMap::from([("tone".into(), "formal".into())]));
     assert_eq!(client.get_tenant(GetTenantRequest {}).await.unwrap().into_inner(), changed);
 }

@@ -94,6 +94,7 @@ pub(super) async fn changed(
         conversation_id: conversation.to_string(),
         contact_id: contact.to_string(),
         version: None,
+        imported: false,
     };
     let (aggregate, seq) = (contact.uuid(), seq.unsigned_abs());
     state.outbox.put(tx, &Event { kind: kind::MESSAGE_CHANGED, aggregate, seq, payload }).await?;

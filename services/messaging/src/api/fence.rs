@@ -255,6 +255,7 @@ async fn say(
             conversation_id: conversation.to_string(),
             contact_id: owner.to_string(),
             version: None,
+            imported: false,
         };
         let (aggregate, seq) = (owner.uuid(), seq.unsigned_abs());
         state.outbox.put(tx, &Event { kind: kind::CONVERSATION_CHANGED, aggregate, seq, payload }).await?;

@@ -165,6 +165,7 @@ async fn unite(state: &State, call: &Call, both: &Both) -> Result<bool, Error> {
             conversation_id: conversation.to_string(),
             contact_id: survivor.to_string(),
             version: None,
+            imported: false,
         };
         let (aggregate, seq) = (survivor.uuid(), seq.unsigned_abs());
         state

@@ -15,7 +15,7 @@ use crate::{
         month::Month,
     },
     error::Error,
-    state::{Call, State, Target},
+    state::{Call, Origin, State, Target},
     store::{
         contact,
         conversation::{self, NewConversation},
@@ -85,9 +85,25 @@ pub(super) async fn changed(
     (conversation, contact): (ConversationId, ContactId),
     seq: i64,
 ) -> Result<(), Error> {
+    changed_by(state, tx, (call, action), (conversation, contact), seq, Origin::Request).await
+}
+
+/// The same, by an import perhaps.
+pub(crate) async fn changed_by(
+    state: &State,
+    tx: &mut TenantTx,
+    (call, action): (impl Into<Option<&Call>>, &'static str),
+    (conversation, contact): (ConversationId, ContactId),
+    seq: i64,
+    origin: Origin,
+) -> Result<(), Error> {
     let id = conversation.to_string();
-    let payload =
-        ConversationChanged { conversation_id: id.clone(), contact_id: contact.to_string(), version: None };
+    let payload = ConversationChanged {
+        conversation_id: id.clone(),
+        contact_id: contact.to_string(),
+        version: None,
+        imported: origin == Origin::Import,
+    };
     let (aggregate, seq) = (contact.uuid(), seq.unsigned_abs());
     state.outbox.put(tx, &Event { kind: kind::CONVERSATION_CHANGED, aggregate, seq, payload }).await?;
     state.audit(tx, call, action, &Target { kind: "conversation", id: &id, contact }).await

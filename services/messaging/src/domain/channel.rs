@@ -1,8 +1,8 @@
 //! Closed sets of codes, as they stand in protobuf and in the database: one number in both.
 
 use lethe_proto::messaging::{
-    Channel, ConsentAct, ConsentPurpose, ConversationStatus, DeliveryState, Direction, RestrictionGround,
-    WebhookDeliveryState, WebhookEventType,
+    Channel, ConsentAct, ConsentPurpose, ConversationStatus, DeliveryState, Direction, ImportState,
+    RestrictionGround, WebhookDeliveryState, WebhookEventType,
 };
 
 use super::Invalid;
@@ -34,6 +34,7 @@ codes!(
     ConversationStatus,
     ConsentPurpose,
     ConsentAct,
+    ImportState,
     RestrictionGround,
     WebhookDeliveryState,
     WebhookEventType

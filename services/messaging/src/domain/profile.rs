@@ -3,7 +3,7 @@
 
 mod united;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use lethe_ids::LabelId;
 use lethe_keyring::{AddressKind, normalise};
@@ -199,7 +199,7 @@ impl Profile {
     }
 
     /// Sets the keys given; an empty value removes its key.
-    fn set_custom_fields(&mut self, given: &HashMap<String, String>, field: &str) -> Result<(), Invalid> {
+    fn set_custom_fields(&mut self, given: &BTreeMap<String, String>, field: &str) -> Result<(), Invalid> {
         // In the order of keys, so that the same request fails at the same field.
         let mut given: Vec<_> = given.iter().collect();
         given.sort_unstable();
@@ -353,7 +353,7 @@ mod tests {
             company: "Ellingham & Söhne".into(),
             address: "1 High Street\nLeeds".into(),
             tags: vec!["vip".into(), "vip".into(), "leeds".into()],
-            custom_fields: HashMap::from([("size".into(), "XL".into())]),
+            custom_fields: BTreeMap::from([("size".into(), "XL".into())]),
             label_ids: vec![LABEL.into(), LABEL.into()],
             lifecycle_stage: "customer".into(),
             lead_score: Some(100),
@@ -396,10 +396,10 @@ mod tests {
             (64, "profile.tags[0]", |p, n| p.tags = vec!["ü".repeat(n)]),
             (50, "profile.tags", |p, n| p.tags = (0..n).map(|i| i.to_string()).collect()),
             (64, "profile.custom_fields", |p, n| {
-                p.custom_fields = HashMap::from([("ü".repeat(n), "v".into())]);
+                p.custom_fields = BTreeMap::from([("ü".repeat(n), "v".into())]);
             }),
             (1024, "profile.custom_fields", |p, n| {
-                p.custom_fields = HashMap::from([("k".into(), "ü".repeat(n))]);
+                p.custom_fields = BTreeMap::from([("k".into(), "ü".repeat(n))]);
             }),
             (50, "profile.custom_fields", |p, n| {
                 p.custom_fields = (0..n).map(|i| (i.to_string(), "v".into())).collect();
@@ -427,7 +427,7 @@ mod tests {
         assert_eq!(unfit(|p| p.label_ids = vec![LABEL.into(), "vip".into()]), "profile.label_ids[1]");
         assert_eq!(unfit(|p| p.lifecycle_stage = "Lead!".into()), "profile.lifecycle_stage");
         assert_eq!(
-            unfit(|p| p.custom_fields = HashMap::from([(" ".into(), "v".into())])),
+            unfit(|p| p.custom_fields = BTreeMap::from([(" ".into(), "v".into())])),
             "profile.custom_fields"
         );
     }
@@ -438,7 +438,7 @@ mod tests {
         let change = UpdateContactRequest {
             phone: Some(String::new()),
             company: Some("New Ltd".into()),
-            custom_fields: HashMap::from([("size".into(), String::new()), ("plan".into(), "pro".into())]),
+            custom_fields: BTreeMap::from([("size".into(), String::new()), ("plan".into(), "pro".into())]),
             ..UpdateContactRequest::default()
         };
         let after = before.rectified(&change).unwrap().to_proto();
@@ -446,7 +446,7 @@ mod tests {
             (after.name.as_str(), after.phone.as_str(), after.company.as_str()),
             ("Maud Ellingham", "", "New Ltd")
         );
-        assert_eq!(after.custom_fields, HashMap::from([("plan".into(), "pro".into())]));
+        assert_eq!(after.custom_fields, BTreeMap::from([("plan".into(), "pro".into())]));
         assert_eq!(after.tags.len(), 2);
         assert_eq!((after.lifecycle_stage.as_str(), after.lead_score), ("customer", Some(100)));
 
@@ -466,7 +466,7 @@ mod tests {
         full.custom_fields = (0..50).map(|i| (i.to_string(), "v".into())).collect();
         let before = Profile::new(full).unwrap();
         let with = |key: &str, value: &str| UpdateContactRequest {
-            custom_fields: HashMap::from([(key.into(), value.into())]),
+            custom_fields: BTreeMap::from([(key.into(), value.into())]),
             ..UpdateContactRequest::default()
         };
         assert_eq!(before.rectified(&with("one more", "v")).err().unwrap().field, "custom_fields");
@@ -484,7 +484,7 @@ mod tests {
             tags in prop::collection::vec(".{0,66}", 0..6), key in ".{0,10}", value in ".{0,30}",
         ) {
             let given = proto::Profile {
-                name, company, address, tags, custom_fields: HashMap::from([(key, value)]), ..proto::Profile::default()
+                name, company, address, tags, custom_fields: BTreeMap::from([(key, value)]), ..proto::Profile::default()
             };
             if let Ok(profile) = Profile::new(given) {
                 prop_assert!(Profile::decode(&profile.encode()).unwrap() == profile);

@@ -1,6 +1,6 @@
 //! What is due across tenants, for the jobs role: it finds whose, and the work goes on in a transaction of that tenant.
 
-use lethe_ids::{ContactId, TenantId, UnitId, WebhookEndpointId};
+use lethe_ids::{ContactId, ImportId, TenantId, UnitId, WebhookEndpointId};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -113,6 +113,55 @@ pub(crate) async fn tenants_with_old_deliveries(
 ) -> sqlx::Result<Vec<TenantId>> {
     let tenants: Vec<Uuid> = sqlx::query_scalar(
         "select distinct tenant_id from webhook_deliveries where created_at < $1 and not is_kept limit 1000",
+    )
+    .bind(before)
+    .fetch_all(jobs)
+    .await?;
+    Ok(tenants.into_iter().map(TenantId::new).collect())
+}
+
+/// Open imports to which no chunk came since `before`.
+pub(crate) async fn idle_imports(
+    jobs: &PgPool,
+    before: OffsetDateTime,
+    most: i64,
+) -> sqlx::Result<Vec<(TenantId, ImportId)>> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select tenant_id, import_id from imports where state = 1 and updated_at < $1 order by updated_at limit $2",
+    )
+    .bind(before)
+    .bind(most)
+    .fetch_all(jobs)
+    .await?;
+    Ok(rows.into_iter().map(|(tenant, import)| (TenantId::new(tenant), ImportId::new(import))).collect())
+}
+
+/// Imports that ended before `before`.
+pub(crate) async fn old_imports(
+    jobs: &PgPool,
+    before: OffsetDateTime,
+    most: i64,
+) -> sqlx::Result<Vec<(TenantId, ImportId)>> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select tenant_id, import_id from imports where state <> 1 and finished_at < $1 order by finished_at limit $2",
+    )
+    .bind(before)
+    .bind(most)
+    .fetch_all(jobs)
+    .await?;
+    Ok(rows.into_iter().map(|(tenant, import)| (TenantId::new(tenant), ImportId::new(import))).collect())
+}
+
+/// Tenants with keys of imported rows older than `before`.
+pub(crate) async fn tenants_with_old_import_keys(
+    jobs: &PgPool,
+    before: OffsetDateTime,
+) -> sqlx::Result<Vec<TenantId>> {
+    let tenants: Vec<Uuid> = sqlx::query_scalar(
+        "select tenant_id from import_keys where created_at < $1
+         union
+         select tenant_id from gone_import_keys where created_at < $1
+         limit 1000",
     )
     .bind(before)
     .fetch_all(jobs)

@@ -54,9 +54,24 @@ static DELIVERIES: Eraser = Eraser {
                     where tenant_id = $1 and conversation_id = any ($2) limit $3)",
 };
 
+/// Keys of imported conversations, where their contact lives on.
+static IMPORT_KEYS: Eraser = Eraser {
+    table: "import_keys",
+    columns: &["conversation_id"],
+    by: By::Conversations,
+    statement: "with gone as (
+                  delete from import_keys where tenant_id = $1 and key_mac in
+                    (select key_mac from import_keys where tenant_id = $1 and conversation_id = any ($2) limit $3)
+                  returning key_mac, kind, created_at),
+                kept as (
+                  insert into gone_import_keys (tenant_id, key_mac, created_at)
+                  select $1, key_mac, created_at from gone where kind <> 3 on conflict do nothing)
+                select from gone",
+};
+
 /// Those of a part of a contact, in their order: what is found by conversations.
 pub(crate) fn of_part() -> impl Iterator<Item = &'static Eraser> {
-    [&REQUESTS, &DELIVERIES]
+    [&REQUESTS, &DELIVERIES, &IMPORT_KEYS]
         .into_iter()
         .chain(ERASERS.iter().filter(|eraser| matches!(eraser.by, By::Conversations)))
 }
@@ -119,6 +134,20 @@ pub const ERASERS: &[Eraser] = &[
                       returning key_mac, created_at)
                     insert into gone_keys (tenant_id, key_mac, created_at)
                     select $1, key_mac, created_at from gone on conflict do nothing",
+    },
+    Eraser {
+        table: "import_keys",
+        columns: &["contact_id", "conversation_id"],
+        by: By::Contact,
+        // What is kept says that a row is not to be brought again, not whose it was. Messages go with their conversation's key.
+        statement: "with gone as (
+                      delete from import_keys where tenant_id = $1 and key_mac in
+                        (select key_mac from import_keys where tenant_id = $1 and contact_id = any ($2) limit $3)
+                      returning key_mac, kind, created_at),
+                    kept as (
+                      insert into gone_import_keys (tenant_id, key_mac, created_at)
+                      select $1, key_mac, created_at from gone where kind <> 3 on conflict do nothing)
+                    select from gone",
     },
     Eraser {
         table: "opt_out_spreads",

@@ -44,6 +44,10 @@ pub const MOVERS: &[Mover] = &[
         statement: "update idempotency set contact_id = $2 where tenant_id = $1 and contact_id = $3",
     },
     Mover {
+        table: "import_keys",
+        statement: "update import_keys set contact_id = $2 where tenant_id = $1 and contact_id = $3",
+    },
+    Mover {
         table: "webhook_deliveries",
         statement: "update webhook_deliveries set contact_id = $2 where tenant_id = $1 and contact_id = $3",
     },

@@ -1,6 +1,6 @@
 //! ContactService.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use lethe_proto::{
     messaging::{
@@ -165,7 +165,7 @@ async fn update_contact_rectifies_and_the_old_address_finds_nobody() {
         phone: Some(String::new()),
         email: Some("new@example.org".into()),
         tags: Some(Tags { values: vec!["one".into()] }),
-        custom_fields: HashMap::from([("key-a".into(), String::new())]),
+        custom_fields: BTreeMap::from([("key-a".into(), String::new())]),
         if_version: before.version,
         ..UpdateContactRequest::default()
     };
@@ -199,7 +199,7 @@ async fn updates_at_once_all_land_and_the_index_follows_the_last() {
         let mut contacts = stage.contacts();
         let contact_id = contact.contact_id.clone();
         async move {
-            let custom_fields = HashMap::from([(format!("k{number}"), "v".to_owned())]);
+            let custom_fields = BTreeMap::from([(format!("k{number}"), "v".to_owned())]);
             let email = Some(format!("mail{number}@example.org"));
             let request = UpdateContactRequest { contact_id, email, custom_fields, ..Default::default() };
             contacts.update_contact(request).await.unwrap();

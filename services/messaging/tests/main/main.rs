@@ -11,6 +11,8 @@ mod details;
 mod erasure;
 mod erasure_races;
 mod holding;
+mod imports;
+mod imports_again;
 mod inbox;
 mod indexing;
 mod isolation;

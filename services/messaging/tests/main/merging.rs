@@ -1,6 +1,6 @@
 //! MergeContacts: one person who was two contacts.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use lethe_proto::{
     erasure::{Mode, hold_request::What},
@@ -96,7 +96,7 @@ pub(crate) fn other_profile() -> Profile {
         phone: "+49 30 901820".into(),
         email: "Other@Example.org".into(),
         tags: vec!["tag-a".into(), "other".into()],
-        custom_fields: HashMap::from([("key-a".into(), "theirs".into()), ("plan".into(), "pro".into())]),
+        custom_fields: BTreeMap::from([("key-a".into(), "theirs".into()), ("plan".into(), "pro".into())]),
         lead_score: Some(7),
         ..Profile::default()
     }

@@ -1,6 +1,6 @@
 //! A messaging service of a test's own, and the short way to its RPCs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use lethe_access::{PrincipalToken, Role};
 use lethe_ids::{ErasureId, ScopeId, TenantId};
@@ -281,7 +281,7 @@ pub(crate) fn full_profile(mark: &str) -> Profile {
         company: format!("Company {mark}"),
         address: format!("1 High Street {mark}\nLeeds"),
         tags: vec![format!("tag-{mark}")],
-        custom_fields: HashMap::from([(format!("key-{mark}"), format!("value {mark}"))]),
+        custom_fields: BTreeMap::from([(format!("key-{mark}"), format!("value {mark}"))]),
         lifecycle_stage: "customer".into(),
         lead_score: Some(42),
         ..Profile::default()

@@ -138,6 +138,7 @@ impl Messaging {
             conversation_id: place.conversation.to_string(),
             contact_id: place.contact.to_string(),
             version: None,
+            imported: false,
         };
         self.put(place, kind::CONVERSATION_CHANGED, seq, payload).await;
         seq
@@ -153,7 +154,8 @@ impl Messaging {
             }
             state.count_up(place.contact)
         };
-        let payload = ContactChanged { contact_id: place.contact.to_string(), version: None };
+        let payload =
+            ContactChanged { contact_id: place.contact.to_string(), version: None, imported: false };
         self.put(place, kind::CONTACT_CHANGED, seq, payload).await;
         seq
     }
@@ -175,6 +177,7 @@ impl Messaging {
             conversation_id: place.conversation.to_string(),
             contact_id: place.contact.to_string(),
             version: None,
+            imported: false,
         };
         self.put(place, kind::MESSAGE_CHANGED, seq, payload).await;
     }

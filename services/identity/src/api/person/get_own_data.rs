@@ -1,7 +1,7 @@
 //! `GetOwnData`: all that identity keeps of the member who asks, in pages, and what each kind of it is for (Art. 15(1), Art. 20). What
 //! he wrote in conversations is the contacts' data, and stands there under his id.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use lethe_ids::{ApiKeyId, AuditId, LogInRecordId, MemberRequestId, SessionId, TeamId};
@@ -191,7 +191,7 @@ fn request_words(fields: &mut Map<String, Value>) {
 
 fn own_record(category: Category, record_id: String, at: OffsetDateTime, fields: &Value) -> OwnRecord {
     let fields = fields.as_object().into_iter().flatten();
-    let fields: HashMap<String, String> =
+    let fields: BTreeMap<String, String> =
         fields.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect();
     OwnRecord { category: category.word().to_owned(), record_id, at: Some(timestamp(at)), fields }
 }

@@ -139,7 +139,7 @@ fn few(given: &[String], field: &str) -> Result<(), Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::BTreeMap;
 
     use lethe_proto::messaging as proto;
 
@@ -153,7 +153,7 @@ mod tests {
             phone: "+44 20 7946 0018".into(),
             email: "Maud@Example.org".into(),
             tags: vec!["vip".into(), "leeds".into()],
-            custom_fields: HashMap::from([("size".into(), "XL".into())]),
+            custom_fields: BTreeMap::from([("size".into(), "XL".into())]),
             label_ids: vec![LABEL.into()],
             lead_score: Some(100),
             other_phones: vec!["+49 30 901820".into()],
@@ -171,7 +171,7 @@ mod tests {
             email: "MAUD@example.org".into(),
             company: "Theirs".into(),
             tags: vec!["leeds".into(), "new".into()],
-            custom_fields: HashMap::from([("size".into(), "S".into()), ("plan".into(), "pro".into())]),
+            custom_fields: BTreeMap::from([("size".into(), "S".into()), ("plan".into(), "pro".into())]),
             other_emails: vec!["third@example.org".into()],
             ..proto::Profile::default()
         };
