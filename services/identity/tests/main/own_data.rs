@@ -366,7 +366,7 @@ async fn update_self_corrects_by_version_and_the_address_with_the_password() {
 
 #[tokio::test]
 async fn update_self_lets_nobody_guess_the_password() {
-    let rig = Rig::with(|config| config.log_in.per_account = 3).await;
+    let rig = Rig::with(|config| config.log_in.per_account_and_address = 3).await;
     let owner = rig.owner("acme").await;
     let mut client = person(&rig, &owner);
     let guess = UpdateSelfRequest {
