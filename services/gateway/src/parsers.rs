@@ -13,6 +13,7 @@ use crate::{
     api::ImportRow,
     cookie,
     cursor::{Cursors, Place},
+    edge::address::Peer,
     json::{At, Change, Named, Object, PageLimit, Text},
     lines::{self, Lines},
     unfit,
@@ -68,8 +69,10 @@ pub fn cursor(text: &str) -> (bool, String) {
     (cursors.page(&place, PageLimit(1), Some(text)).is_ok(), made)
 }
 
-/// Finds the session's token among cookies.
+/// Finds the session's token among cookies, on plain loopback, where either of its names counts.
 pub fn cookie(value: &HeaderValue) -> Option<String> {
-    let headers = HeaderMap::from_iter([(header::COOKIE, value.clone())]);
-    cookie::token(&headers, None).map(str::to_owned)
+    let host = (header::HOST, HeaderValue::from_static("localhost"));
+    let headers = HeaderMap::from_iter([host, (header::COOKIE, value.clone())]);
+    let peer = Peer::plain(([127, 0, 0, 1], 1).into());
+    cookie::token(&headers, Some(peer)).map(str::to_owned)
 }

@@ -88,7 +88,7 @@ fn every_message_of_the_event_package_has_a_kind() {
     }
 }
 
-/// A notification holds ids, codes, times and versions. Whoever adds a text to an event stops here.
+/// A notification holds ids, codes, flags, times and versions. Whoever adds a text to an event stops here.
 #[test]
 fn nothing_but_ids_and_codes_fits_into_an_event() {
     let codes = ["actor_kind", "action", "target_kind", "state"];
@@ -98,6 +98,7 @@ fn nothing_but_ids_and_codes_fits_into_an_event() {
             let allowed = match field.kind() {
                 FieldKind::String => field.name().ends_with("_id") || codes.contains(&field.name()),
                 FieldKind::Int64 => field.name().ends_with("_ms"),
+                FieldKind::Bool => true,
                 FieldKind::Message(of) => of.full_name() == "lethe.event.v1.Version",
                 _ => false,
             };

@@ -202,13 +202,13 @@ pub async fn own_rows(tx: &mut TenantTx, whose: Whose<'_>) -> Result<OwnRows, sq
 /// When PostgreSQL fails.
 pub async fn lock_open(tx: &mut TenantTx, whose: Whose<'_>) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant().uuid();
-    let (contact, ..) = whose.columns();
+    let (contacts, ..) = whose.columns();
     sqlx::query(
-        "select from erasures where tenant_id = $1 and contact_id = $2 and state in ('requested', 'confirmed')
+        "select from erasures where tenant_id = $1 and contact_id::uuid = any($2) and state in ('requested', 'confirmed')
           order by erasure_id for update",
     )
     .bind(tenant)
-    .bind(contact)
+    .bind(contacts)
     .execute(&mut **tx)
     .await
     .map(drop)
