@@ -2,6 +2,7 @@
 //! take away, and the services in a process that it can kill. Only `twice` harms nobody and uses the shared one.
 
 mod bus;
+mod crowd;
 mod cycles;
 mod imported;
 mod killed;

@@ -1,18 +1,16 @@
-//! What no client of ours would send: RPCs of rubbish, and a crowd at the door.
+//! What no client of ours would send: RPCs of rubbish.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures::{StreamExt, stream};
 use lethe_access::Role;
 use lethe_ambient::Entropy;
 use lethe_proto::METHODS;
-use lethe_tests::{Api, PASSWORD, Signers, alone, name_of, platform, servers_of};
+use lethe_tests::{Api, Signers, alone, name_of, platform, servers_of};
 use prost::{
     DecodeError, Message,
     bytes::{Buf, BufMut},
     encoding::{DecodeContext, WireType},
 };
-use serde_json::json;
 use tonic::{Code, Status};
 
 /// Bytes that go out as they are, whatever message the RPC takes.
@@ -126,62 +124,4 @@ async fn every_rpc_answers_rubbish_and_goes_on() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Api::anonymous(&platform.run.url).get("/readyz").await.ok();
-}
-
-/// Memory of this process in MiB, the platform's and the crowd's together.
-fn resident_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a figure");
-    line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number") / 1024
-}
-
-#[tokio::test]
-async fn ten_thousand_at_once_at_the_log_in_are_answered_and_disturb_nobody() {
-    const CROWD: usize = 10_000;
-    let _alone = alone().await;
-    let platform = platform();
-    let tenant = platform.tenant().await;
-    let before = resident_mib();
-    // Connections of their own, each with as many streams as it may have.
-    let clients: Vec<Api> = (0..50).map(|_| Api::multiplexed(&platform.run.url)).collect();
-    let guess =
-        json!({"tenant": tenant.slug, "email": "nobody@example.com", "password": "wrong and long enough"});
-    let crowd = stream::iter(0..CROWD)
-        .map(move |number| {
-            let (api, guess) = (clients[number % clients.len()].clone(), guess.clone());
-            async move { api.post("/v1/sessions", guess).await }
-        })
-        .buffer_unordered(CROWD)
-        .collect::<Vec<_>>();
-    let neighbour = platform.tenant().await;
-    let mut slowest = Duration::ZERO;
-    let disturbed = async {
-        loop {
-            let began = tokio::time::Instant::now();
-            let answer = neighbour.owner.get("/v1/self").await;
-            assert!(matches!(answer.status.as_u16(), 200 | 503), "{}", answer.status);
-            slowest = slowest.max(began.elapsed());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let crowd = tokio::select! {
-        crowd = crowd => crowd,
-        () = disturbed => unreachable!("it asks until the crowd is gone"),
-    };
-    let mut answered = BTreeMap::<(u16, String), usize>::new();
-    for answer in crowd {
-        let (status, code) = answer.problem();
-        if matches!(status, 429 | 503) {
-            let wait: u32 = answer.headers["retry-after"].to_str().expect("text").parse().expect("seconds");
-            assert!(wait > 0);
-        }
-        *answered.entry((status, code.to_owned())).or_default() += 1;
-    }
-    let grown = resident_mib().saturating_sub(before);
-    assert_eq!(answered.values().sum::<usize>(), CROWD);
-    assert!(answered.keys().all(|(status, _)| matches!(status, 401 | 429 | 503)), "{answered:?}");
-    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
-    assert!(grown < 1_024, "{grown} MiB more for {CROWD} log-ins");
-    let email = format!("owner@{}.example", tenant.slug);
-    Api::log_in(&platform.run.url, &tenant.slug, &email, PASSWORD).await.get("/v1/self").await.ok();
 }

@@ -139,6 +139,8 @@ impl Stage {
             // What the dead held is free again soon.
             .env("LETHE__SEARCH__LEASE_MS", "2000")
             .env("LETHE__RETENTION__ADVANCE_ERASURES__LEASE_MS", "1000")
+            // One address stands for many.
+            .env("LETHE__GATEWAY__RATES__LOG_IN_ADDRESS__REQUESTS", "1000000")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.expect("a log"))
@@ -154,6 +156,12 @@ impl Stage {
         })
         .await;
         url
+    }
+
+    /// The process of the services.
+    pub(crate) fn pid(&self) -> u32 {
+        let (child, _) = self.services.as_ref().expect("the services run");
+        child.id().expect("they have not ended")
     }
 
     /// Kills the services at once (SIGKILL), and waits until they are gone.
