@@ -68,10 +68,24 @@ def answers(url, path, token):
         raise
 
 
+def counted(url, contact, token):
+    """The request; search counts as soon as it has caught up with what was loaded, and answers 503 till then."""
+    for _ in range(300):
+        try:
+            return stage.call(url, "POST", "/v1/erasures", {"contact_id": contact}, token, True)
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            refused = json.loads(error.read())
+            print(f"  waits: {refused['code']} {refused.get('detail', '')}", file=sys.stderr, flush=True)
+            time.sleep(1)
+    sys.exit("bench: the erasure was not counted in five minutes")
+
+
 def erase(run, token, contact, message):
     """Milliseconds from the confirmation to nothing being readable, and to the certificate; and the dates of each state."""
     url = run["url"]
-    requested = stage.call(url, "POST", "/v1/erasures", {"contact_id": contact}, token, True)
+    requested = counted(url, contact, token)
     erasure = requested["erasure"]["erasure_id"]
     stage.call(url, "POST", f"/v1/erasures/{erasure}/confirm", {"confirmation_token": requested["confirmation_token"]}, token, True)
     confirmed = time.monotonic()
