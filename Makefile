@@ -33,7 +33,7 @@ conformance: servers claim ## the claims of the mission as tests, and their tabl
 planted: servers claim ## mistakes made on purpose in a build of their own, and the test that catches each
 	scripts/planted
 
-bench: servers claim ## JOB=accept|search: accepted messages beside pgbench; how soon and how fast they are found
+bench: servers claim ## JOB=accept|search|erase|signed|crowd: what bench/README.md tells of
 	bench/run $(or $(JOB),accept)
 
 schemathesis: servers claim ## whatever the OpenAPI document allows and forbids, asked of a platform of its own

@@ -2,7 +2,7 @@
 //! out [`Sealer`]s that seal values under both, and destroys secrets so that nothing opens any more what they sealed.
 //!
 //! ```text
-//! epoch key    a KMS key of its own, a week old at most
+//! epoch key    a KMS key of its own; to be a week old at most, once it rotates
 //!  └ tenant key, fresh for each epoch, wrapped by it
 //!     ├ subject secret   one a subject
 //!     └ unit secret      one a profile, a conversation and month
