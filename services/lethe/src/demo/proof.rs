@@ -29,7 +29,7 @@ pub struct Leftovers {
     pub undated: u64,
     /// Sealed values of the person that open only through an old wrapper in the keystore's files.
     pub dated: u64,
-    /// When the last of those is useless.
+    /// When the last of those is useless, if the epoch's key is rotated and deleted as soon as that may be: nothing does it yet.
     pub until: Option<OffsetDateTime>,
     /// Sealed values of the person that were seen and do not open.
     pub closed: u64,
@@ -169,7 +169,10 @@ pub async fn search_leftovers(
         let place = opening.sightings.first.values().next().map(ToString::to_string).unwrap_or_default();
         match opening.outcome {
             Outcome::Live | Outcome::Undated => lines.push(format!("opens, undated: {place}")),
-            Outcome::Dated { until } => lines.push(format!("opens until {}: {place}", rfc3339(until))),
+            Outcome::Dated { until } => {
+                let until = rfc3339(until);
+                lines.push(format!("opens until the epoch's key goes, {until} at the earliest: {place}"));
+            }
             Outcome::Closed => {}
         }
     }

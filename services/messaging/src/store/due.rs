@@ -5,6 +5,10 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+fn of_tenants<Id>(rows: Vec<(Uuid, Uuid)>, id: fn(Uuid) -> Id) -> Vec<(TenantId, Id)> {
+    rows.into_iter().map(|(tenant, one)| (TenantId::new(tenant), id(one))).collect()
+}
+
 /// Contacts whose opting out was not carried to the others with their addresses before `before`, the oldest first.
 pub(crate) async fn opt_out_spreads(
     jobs: &PgPool,
@@ -18,7 +22,7 @@ pub(crate) async fn opt_out_spreads(
     .bind(most)
     .fetch_all(jobs)
     .await?;
-    Ok(rows.into_iter().map(|(tenant, contact)| (TenantId::new(tenant), ContactId::new(contact))).collect())
+    Ok(of_tenants(rows, ContactId::new))
 }
 
 /// Tenants with idempotency keys older than `before`.
@@ -65,10 +69,7 @@ pub(crate) async fn webhook_endpoints(
     .bind(most)
     .fetch_all(jobs)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(tenant, endpoint)| (TenantId::new(tenant), WebhookEndpointId::new(endpoint)))
-        .collect())
+    Ok(of_tenants(rows, WebhookEndpointId::new))
 }
 
 /// Endpoints whose deletion was cut off.
@@ -81,10 +82,7 @@ pub(crate) async fn webhook_deletions(
             .bind(most)
             .fetch_all(jobs)
             .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(tenant, endpoint)| (TenantId::new(tenant), WebhookEndpointId::new(endpoint)))
-        .collect())
+    Ok(of_tenants(rows, WebhookEndpointId::new))
 }
 
 /// Signing secrets that sign no more.
@@ -133,7 +131,7 @@ pub(crate) async fn idle_imports(
     .bind(most)
     .fetch_all(jobs)
     .await?;
-    Ok(rows.into_iter().map(|(tenant, import)| (TenantId::new(tenant), ImportId::new(import))).collect())
+    Ok(of_tenants(rows, ImportId::new))
 }
 
 /// Imports that ended before `before`.
@@ -149,7 +147,7 @@ pub(crate) async fn old_imports(
     .bind(most)
     .fetch_all(jobs)
     .await?;
-    Ok(rows.into_iter().map(|(tenant, import)| (TenantId::new(tenant), ImportId::new(import))).collect())
+    Ok(of_tenants(rows, ImportId::new))
 }
 
 /// Tenants with keys of imported rows older than `before`.
