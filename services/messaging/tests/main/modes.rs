@@ -433,7 +433,11 @@ async fn a_writer_that_waits_while_its_conversation_is_fenced_is_refused() {
             assert_eq!(reason(&late), "CONVERSATION_NOT_FOUND");
             stage.receive(&kept, "goes on").await;
         };
-        let release = async { drop(held) };
+        // Who comes to a row just as it is let go gets it before those who wait for it.
+        let release = async {
+            stage.so_many_wait(2).await;
+            drop(held);
+        };
         tokio::join!(writers, release);
     };
     let (fenced, ()) = tokio::join!(fence, story);
