@@ -25,7 +25,7 @@ use crate::{
 };
 use client::{Client, text};
 use person::Erased;
-pub use proof::{Leftovers, search_leftovers, subjects};
+pub use proof::{Leftovers, Sought, search_leftovers, subjects};
 
 /// How long the index may take for all that was loaded.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(120);
@@ -134,8 +134,8 @@ pub async fn tell(story: &Story) -> anyhow::Result<Leftovers> {
     ));
 
     title("6. Every store's files are searched");
-    let leftovers =
-        search_leftovers(&folder.canonicalize()?, run, &erased.tokens, &erased.subjects, say).await?;
+    let sought = Sought::person(erased.tokens, erased.subjects);
+    let leftovers = search_leftovers(&folder.canonicalize()?, run, &sought, say).await?;
     say(&leftovers.to_string());
     Ok(leftovers)
 }

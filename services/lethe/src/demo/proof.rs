@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use anyhow::Context;
 use lethe_ambient::{Clock, Entropy};
-use lethe_ids::{ContactId, SubjectId};
-use lethe_keyring::LocalKms;
+use lethe_ids::{ContactId, SubjectId, UnitId};
+use lethe_keyring::{LocalKms, header::Header};
 use lethe_leftovers::{IndexPiece, KeySource, Outcome, Search, Tokens, trial};
 use lethe_search::{analysis, engine::tantivy};
 use lethe_service::Nats;
@@ -17,6 +17,28 @@ use crate::{config, dev::Run};
 
 const DATABASES: [&str; 4] = ["identity", "messaging", "search", "retention"];
 const KEYSTORES: [&str; 3] = ["identity", "messaging", "retention"];
+
+/// What is looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Sought {
+    /// Texts, by what they are.
+    pub tokens: Vec<(&'static str, String)>,
+    /// Whatever is sealed for these people.
+    pub subjects: Vec<SubjectId>,
+    /// Whatever is sealed under these units, where a part of a person goes.
+    pub units: Vec<UnitId>,
+}
+
+impl Sought {
+    /// A person, wholly.
+    pub fn person(tokens: Vec<(&'static str, String)>, subjects: Vec<SubjectId>) -> Self {
+        Self { tokens, subjects, units: Vec::new() }
+    }
+
+    fn covers(&self, header: &Header) -> bool {
+        self.subjects.contains(&header.subject) || self.units.contains(&header.unit)
+    }
+}
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
@@ -78,7 +100,7 @@ pub async fn subjects(run: &Run, contact: &str) -> anyhow::Result<Vec<SubjectId>
     Ok(found.into_iter().map(SubjectId::new).collect())
 }
 
-/// Looks for `tokens` and for sealed values of `subjects` in everything below `folder`, and in every store by its own
+/// Looks for the texts and the sealed values of `sought` in everything below `folder`, and in every store by its own
 /// reader. `say` hears of each store.
 ///
 /// # Errors
@@ -86,11 +108,10 @@ pub async fn subjects(run: &Run, contact: &str) -> anyhow::Result<Vec<SubjectId>
 pub async fn search_leftovers(
     folder: &Path,
     run: &Run,
-    tokens: &[(&'static str, String)],
-    subjects: &[SubjectId],
+    sought: &Sought,
     say: fn(&str),
 ) -> anyhow::Result<Leftovers> {
-    let tokens = Tokens::new(tokens.iter().cloned())?;
+    let tokens = Tokens::new(sought.tokens.iter().cloned())?;
     let search = Search::new(&tokens);
     let mut names: Vec<_> = std::fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.file_name()))
@@ -151,7 +172,7 @@ pub async fn search_leftovers(
         sources.push(KeySource { store: "keystore".into(), url, kms: Arc::new(kms(service)?) });
     }
     let tried = trial(&report.harvest, &sources, clock.now()).await?;
-    let sum = tried.of(subjects, &[]);
+    let sum = tried.of(&sought.subjects, &sought.units);
     say(&format!(
         "{} different sealed values and {} wrapped keys were seen; {} of the person's sealed values do not open",
         report.harvest.headers.len(),
@@ -165,7 +186,7 @@ pub async fn search_leftovers(
     for unread in &report.unread {
         lines.push(format!("not looked at: {} ({})", unread.place, unread.why));
     }
-    for opening in tried.openings.iter().filter(|opening| subjects.contains(&opening.header.subject)) {
+    for opening in tried.openings.iter().filter(|opening| sought.covers(&opening.header)) {
         let place = opening.sightings.first.values().next().map(ToString::to_string).unwrap_or_default();
         match opening.outcome {
             Outcome::Live | Outcome::Undated => lines.push(format!("opens, undated: {place}")),
