@@ -7,7 +7,8 @@ use crate::{
     domain::profile::Address,
     error::Error,
     state::{Call, State, Target},
-    store::{ban, contact, head},
+    store::{contact, head},
+    suppression::Macs,
 };
 
 /// How often it is begun anew because the contact changed meanwhile.
@@ -43,9 +44,8 @@ impl State {
             let addresses = profile.addresses();
             let macs = self.suppression_macs(call.tenant, &addresses).await?;
             let mut tx = self.tx(call.tenant).await?;
-            // The addresses' locks: whoever is created with one meanwhile sees the ban or is seen.
-            macs.lock_and_ask(&mut tx).await?;
-            head::require(&mut tx, contact).await?;
+            macs.lock(&mut tx).await?;
+            let head = head::require(&mut tx, contact).await?;
             if contact::version(&mut tx, contact).await? != Some(row.version) {
                 continue;
             }
@@ -53,48 +53,45 @@ impl State {
                 Ban::On => macs.ban(&mut tx).await?,
                 Ban::Off => macs.unban(&mut tx).await?,
             }
-            self.turn_ban(&mut tx, call, action, contact, to).await?;
+            if head.banned != (to == Ban::On) {
+                self.turn_ban(&mut tx, call, action, contact, to).await?;
+            }
             self.commit(tx).await?;
             if to == Ban::On {
-                self.ban_sharers(call, action, contact, &addresses).await?;
+                self.ban_sharers((call, action), contact, &addresses, &macs).await?;
             }
             return Ok(());
         }
         Err(Error::Contended)
     }
 
-    /// Bans the others who have one of the addresses.
+    /// Bans the others who have one of the addresses, as long as that is banned.
     async fn ban_sharers(
         &self,
-        call: &Call,
-        action: &'static str,
+        (call, action): (&Call, &'static str),
         contact: ContactId,
         addresses: &[Address<'_>],
+        macs: &Macs,
     ) -> Result<(), Error> {
-        let mut subjects = Vec::new();
-        for (kind, text) in addresses.iter().map(Address::kind_and_text) {
-            subjects.extend(self.keyring.find_subjects(call.tenant, kind, text).await?);
-        }
+        let mut subjects = self.subjects_with(call.tenant, addresses).await?;
         subjects.truncate(SHARERS);
-        let mut tx = self.tx(call.tenant).await?;
-        let rows = contact::of_subjects(&mut tx, &subjects).await?;
-        drop(tx);
-        for row in rows.iter().filter(|row| row.id() != contact && !row.banned) {
-            // The blind index may still know an address that the contact no longer has.
-            let theirs = self.open_profile(call.tenant, row).await?;
-            if !addresses.iter().any(|address| theirs.has(*address)) {
-                continue;
-            }
+        let sharers = self.sharers((call.tenant, contact), addresses, &subjects, |row| !row.banned).await?;
+        for sharer in sharers.contacts {
             let mut tx = self.tx(call.tenant).await?;
-            if head::lock(&mut tx, row.id()).await?.is_some() {
-                self.turn_ban(&mut tx, call, action, row.id(), Ban::On).await?;
+            macs.lock(&mut tx).await?;
+            if !macs.are_banned(&mut tx).await? {
+                // The ban was lifted meanwhile.
+                break;
+            }
+            if head::lock(&mut tx, sharer).await?.is_some_and(|head| !head.banned) {
+                self.turn_ban(&mut tx, call, action, sharer, Ban::On).await?;
                 self.commit(tx).await?;
             }
         }
         Ok(())
     }
 
-    /// Writes one contact's ban, if it is another than it was, and says so. The caller holds the lock of its head.
+    /// Writes one contact's ban and says so. The caller holds the lock of its head.
     async fn turn_ban(
         &self,
         tx: &mut lethe_service::TenantTx,
@@ -103,14 +100,8 @@ impl State {
         contact: ContactId,
         to: Ban,
     ) -> Result<(), Error> {
-        if ban::is_banned(tx, contact).await? == (to == Ban::On) {
-            return Ok(());
-        }
-        match to {
-            Ban::On => ban::ban(tx, contact, self.clock.now()).await?,
-            Ban::Off => ban::unban(tx, contact).await?,
-        }
         let seq = head::count_up(tx, contact).await?;
+        head::set_banned(tx, contact, to == Ban::On).await?;
         contact::touch(tx, contact, seq, self.clock.now()).await?;
         self.contact_changed(tx, contact, seq).await?;
         let id = contact.to_string();

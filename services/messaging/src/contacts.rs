@@ -9,14 +9,13 @@ use time::OffsetDateTime;
 use crate::{
     domain::profile::Profile,
     error::Error,
-    opting::Macs,
     seal,
     state::{Call, Origin, State, Target},
     store::{
-        ban,
         contact::{self, NewContact},
-        opt_out,
+        head, opt_out,
     },
+    suppression::Macs,
 };
 
 /// A contact that is about to be: it can be found and sealed for, and has no row yet. Left alone it is swept away.
@@ -78,7 +77,7 @@ impl State {
             opt_out::ask_spread(tx, contact, at).await?;
         }
         if new.macs.are_banned(tx).await? {
-            ban::ban(tx, contact, at).await?;
+            head::set_banned(tx, contact, true).await?;
         }
         self.contact_changed_by(tx, contact, 1, origin).await?;
         let id = contact.to_string();

@@ -27,6 +27,7 @@ mod seal;
 mod state;
 mod store;
 mod submit;
+mod suppression;
 mod verify;
 mod webhooks;
 
@@ -92,6 +93,7 @@ pub fn migrations() -> Vec<Migration> {
         own(160, "evidence", include_str!("../migrations/0160_evidence.sql")),
         own(161, "released_holds", include_str!("../migrations/0161_released_holds.sql")),
         own(162, "kept_notices", include_str!("../migrations/0162_kept_notices.sql")),
+        own(170, "bans", include_str!("../migrations/0170_bans.sql")),
     ]);
     all
 }

@@ -9,13 +9,13 @@ use lethe_ids::{ContactId, TenantId};
 use lethe_service::TenantTx;
 
 use crate::{
-    domain::{keyword::Keyword, profile::Address},
+    domain::keyword::Keyword,
     error::Error,
     state::{Call, State, Target},
     store::{
-        ban, contact, head,
+        contact, head,
         message::{self, Item, Outcome},
-        opt_out::{self, Listed},
+        opt_out,
     },
 };
 
@@ -24,76 +24,7 @@ const ATTEMPTS: usize = 4;
 /// How many others the request itself opts out, and how many are read at once.
 const SHARERS: usize = 100;
 
-/// Addresses as the opt-out list knows them.
-pub(crate) struct Macs {
-    /// What is put on the list.
-    listed: Vec<Listed>,
-    /// Everything under which they may stand there.
-    all: Vec<[u8; 32]>,
-    /// What is locked, sorted.
-    locks: Vec<[u8; 32]>,
-}
-
-impl Macs {
-    /// Locks the addresses and answers whether one is on the list. Before any head is locked.
-    pub(crate) async fn lock_and_ask(&self, tx: &mut TenantTx) -> Result<bool, Error> {
-        if self.all.is_empty() {
-            return Ok(false);
-        }
-        opt_out::lock(tx, &self.locks).await?;
-        Ok(opt_out::has_any(tx, &self.all).await?)
-    }
-
-    /// What is put on the list.
-    pub(crate) fn listed(&self) -> &[Listed] {
-        &self.listed
-    }
-
-    /// Whether one of the addresses is banned. The caller holds their locks.
-    pub(crate) async fn are_banned(&self, tx: &mut TenantTx) -> Result<bool, Error> {
-        Ok(!self.all.is_empty() && ban::has_any(tx, &self.all).await?)
-    }
-
-    /// Bans the addresses. The caller holds their locks.
-    pub(crate) async fn ban(&self, tx: &mut TenantTx) -> Result<(), Error> {
-        Ok(ban::add(tx, &self.listed).await?)
-    }
-
-    /// Lifts the addresses' bans. The caller holds their locks.
-    pub(crate) async fn unban(&self, tx: &mut TenantTx) -> Result<(), Error> {
-        Ok(ban::remove(tx, &self.all).await?)
-    }
-
-    /// Puts the addresses on the list. The caller holds their locks.
-    pub(crate) async fn add(&self, tx: &mut TenantTx) -> Result<(), Error> {
-        Ok(opt_out::add(tx, &self.listed).await?)
-    }
-}
-
 impl State {
-    /// Addresses under the tenant's suppression key.
-    pub(crate) async fn suppression_macs(
-        &self,
-        tenant: TenantId,
-        addresses: &[Address<'_>],
-    ) -> Result<Macs, Error> {
-        let keys = self.keyring.suppression(tenant).await?;
-        let mut macs = Macs { listed: Vec::new(), all: Vec::new(), locks: Vec::new() };
-        for (kind, text) in addresses.iter().map(Address::kind_and_text) {
-            macs.all.extend(keys.macs(kind, text).iter().map(|mac| mac.mac));
-            let mac = keys.mac(kind, text);
-            macs.locks.push(mac.mac);
-            macs.listed.push(Listed {
-                mac: mac.mac,
-                kind: kind.number(),
-                key_version: i32::try_from(mac.key_version).unwrap_or(i32::MAX),
-                normaliser_version: i32::from(mac.normaliser_version),
-            });
-        }
-        macs.locks.sort_unstable();
-        Ok(macs)
-    }
-
     /// Opts out the others who have one of the contact's addresses, as long as that is on the list; at most `most` of
     /// those that the blind index names, each in a transaction of its own. Answers whether that was all. Twice is as once.
     ///
@@ -116,36 +47,19 @@ impl State {
         let profile = self.open_profile(tenant, &row).await?;
         let addresses = profile.addresses();
         let macs = self.suppression_macs(tenant, &addresses).await?;
-        let mut subjects = Vec::new();
-        for (kind, text) in addresses.iter().map(Address::kind_and_text) {
-            subjects.extend(self.keyring.find_subjects(tenant, kind, text).await?);
-        }
+        let subjects = self.subjects_with(tenant, &addresses).await?;
         let mut all = subjects.len() <= most;
         for some in subjects[..most.min(subjects.len())].chunks(SHARERS) {
-            let mut tx = self.tx(tenant).await?;
-            let rows = contact::of_subjects(&mut tx, some).await?;
-            drop(tx);
-            for row in rows.iter().filter(|row| row.id() != contact && !row.opted_out) {
-                // The blind index may still know an address that the contact no longer has.
-                let theirs = match self.open_profile(tenant, row).await {
-                    Err(error) if error.is_about_one_value() => {
-                        // What is damaged of somebody else keeps nobody from opting out, and no erasure from its end.
-                        tracing::error!(%error, "the profile of one who may share the address does not open");
-                        all = false;
-                        continue;
-                    }
-                    opened => opened?,
-                };
-                if !addresses.iter().any(|address| theirs.has(*address)) {
-                    continue;
-                }
+            let sharers = self.sharers((tenant, contact), &addresses, some, |row| !row.opted_out).await?;
+            all &= sharers.are_all;
+            for sharer in sharers.contacts {
                 let mut tx = self.tx(tenant).await?;
                 if !macs.lock_and_ask(&mut tx).await? {
                     // START came meanwhile.
                     break;
                 }
-                if head::lock(&mut tx, row.id()).await?.is_some_and(|head| !head.opted_out) {
-                    self.turn(&mut tx, call, "OptOutContact", row.id(), Keyword::Stop).await?;
+                if head::lock(&mut tx, sharer).await?.is_some_and(|head| !head.opted_out) {
+                    self.turn(&mut tx, call, "OptOutContact", sharer, Keyword::Stop).await?;
                     self.commit(tx).await?;
                 }
             }
@@ -208,7 +122,7 @@ impl State {
                     macs.add(&mut tx).await?;
                     opt_out::ask_spread(&mut tx, contact, self.clock.now()).await?;
                 }
-                Keyword::Start => opt_out::remove(&mut tx, &macs.all).await?,
+                Keyword::Start => macs.remove(&mut tx).await?,
             }
             if head.opted_out != (keyword == Keyword::Stop) {
                 self.turn(&mut tx, call, action, contact, keyword).await?;

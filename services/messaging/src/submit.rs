@@ -104,7 +104,7 @@ impl State {
             Some(keyword) => self
                 .obey(tenant, Some(&draft.call), "ReceiveMessage", route.contact, keyword, Some(&item))
                 .await?
-                .ok_or(Error::Corrupt("accept_messages_v2"))?,
+                .ok_or(Error::Corrupt("accept_messages_v3"))?,
         };
         match outcome {
             Outcome::Accepted(seq) => {

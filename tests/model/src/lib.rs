@@ -65,7 +65,7 @@ pub enum Action {
     /// written down but when to try again. What was committed stays.
     Crash(usize),
 
-    /// A writer of messaging's locks the head and looks at the fence: `store/head.rs`, `0102_accept_messages.sql`.
+    /// A writer of messaging's locks the head and looks at the fence: `store/head.rs`, `0170_bans.sql`.
     Lock,
     /// It commits.
     Commit,

@@ -16,7 +16,6 @@ use crate::{
     census::{Census, Counted, RESEALED, census_key},
     domain::keyword::Keyword,
     error::Error,
-    opting::Macs,
     scope::{Mode, Scope},
     state::State,
     store::{
@@ -25,6 +24,7 @@ use crate::{
         hold, merge,
         opt_out::Listed,
     },
+    suppression::Macs,
 };
 
 /// How often a fence is begun anew because the addresses that are to stay blocked changed meanwhile.

@@ -21,7 +21,7 @@ use crate::{
     seal,
     state::{Call, State, Target},
     store::{
-        ban, consent,
+        consent,
         contact::{self, ContactRow},
         head, merge, opt_out,
         picture::{self, PictureRow},
@@ -154,7 +154,7 @@ async fn unite(state: &State, call: &Call, both: &Both) -> Result<bool, Error> {
     }
     if banned {
         macs.ban(&mut tx).await?;
-        ban::ban(&mut tx, survivor, at).await?;
+        head::set_banned(&mut tx, survivor, true).await?;
     }
     let seq = head::count_up(&mut tx, survivor).await?;
     contact::rectify(&mut tx, survivor, (&sealed, version), seq, at).await?;

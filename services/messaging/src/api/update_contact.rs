@@ -12,7 +12,6 @@ use crate::{
     seal,
     state::{Call, State, Target},
     store::{
-        ban,
         contact::{self, ContactRow},
         head, hold, unsigned,
     },
@@ -84,7 +83,7 @@ async fn rectify(
     // So with bans: neither another address lifts one, nor does a banned address go unseen.
     if before.banned || macs.are_banned(&mut tx).await? {
         macs.ban(&mut tx).await?;
-        ban::ban(&mut tx, contact, state.clock.now()).await?;
+        head::set_banned(&mut tx, contact, true).await?;
     }
     contact::rectify(&mut tx, contact, (&sealed, version), seq, state.clock.now()).await?;
     state.contact_changed(&mut tx, contact, seq).await?;

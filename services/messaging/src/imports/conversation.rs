@@ -223,7 +223,7 @@ impl State {
                 Outcome::Accepted(seq) => seq,
                 Outcome::Banned => return Err(Error::Banned),
                 Outcome::NotFound => return Err(Error::NotFound("contact")),
-                _ => return Err(Error::Corrupt("accept_messages_v2")),
+                _ => return Err(Error::Corrupt("accept_messages_v3")),
             };
         }
         let is_outbound = |one: &NewMessage<'_>| one.row.direction == Direction::Outbound;

@@ -1,45 +1,8 @@
-//! Bans: contacts whose messages are refused, and addresses whose contacts begin so.
+//! Banned addresses, under the suppression key: whoever comes with one begins banned. That a contact is stands in its head.
 
-use lethe_ids::ContactId;
 use lethe_service::TenantTx;
-use time::OffsetDateTime;
 
 use super::opt_out::Listed;
-
-/// Whether the contact is banned.
-pub(crate) async fn is_banned(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<bool> {
-    let tenant = tx.tenant();
-    sqlx::query_scalar("select exists (select from contact_bans where tenant_id = $1 and contact_id = $2)")
-        .bind(tenant.uuid())
-        .bind(contact.uuid())
-        .fetch_one(&mut **tx)
-        .await
-}
-
-/// Bans the contact. The caller holds the lock of its head.
-pub(crate) async fn ban(tx: &mut TenantTx, contact: ContactId, at: OffsetDateTime) -> sqlx::Result<()> {
-    let tenant = tx.tenant();
-    sqlx::query(
-        "insert into contact_bans (tenant_id, contact_id, banned_at) values ($1, $2, $3) on conflict do nothing",
-    )
-    .bind(tenant.uuid())
-    .bind(contact.uuid())
-    .bind(at)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// Lifts the contact's ban. The caller holds the lock of its head.
-pub(crate) async fn unban(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<()> {
-    let tenant = tx.tenant();
-    sqlx::query("delete from contact_bans where tenant_id = $1 and contact_id = $2")
-        .bind(tenant.uuid())
-        .bind(contact.uuid())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
 
 /// Whether one of these addresses is banned. The caller holds their locks.
 pub(crate) async fn has_any(tx: &mut TenantTx, macs: &[[u8; 32]]) -> sqlx::Result<bool> {

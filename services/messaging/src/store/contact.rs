@@ -33,7 +33,7 @@ pub(crate) struct ContactRow {
     pub(crate) restriction: i16,
     /// There is one in contact_pictures.
     pub(crate) has_picture: bool,
-    /// There is a ban of it.
+    /// What it says is refused.
     pub(crate) banned: bool,
 }
 
@@ -96,11 +96,9 @@ pub(crate) async fn find(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<
     let tenant = tx.tenant();
     sqlx::query_as(
         "select c.contact_id, c.subject_id, c.unit_id, c.profile, c.sealed_version, c.version, c.seq, c.created_at,
-                c.updated_at, h.opted_out, h.restriction,
+                c.updated_at, h.opted_out, h.restriction, h.banned,
                 exists (select from contact_pictures p
-                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture,
-                exists (select from contact_bans b
-                         where b.tenant_id = c.tenant_id and b.contact_id = c.contact_id) as banned
+                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture
            from contacts c join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
           where c.tenant_id = $1 and c.contact_id = $2 and not h.fenced",
     )
@@ -126,11 +124,9 @@ pub(crate) async fn list(tx: &mut TenantTx, before: Uuid, most: i64) -> sqlx::Re
     let tenant = tx.tenant();
     sqlx::query_as(
         "select c.contact_id, c.subject_id, c.unit_id, c.profile, c.sealed_version, c.version, c.seq, c.created_at,
-                c.updated_at, h.opted_out, h.restriction,
+                c.updated_at, h.opted_out, h.restriction, h.banned,
                 exists (select from contact_pictures p
-                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture,
-                exists (select from contact_bans b
-                         where b.tenant_id = c.tenant_id and b.contact_id = c.contact_id) as banned
+                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture
            from contacts c join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
           where c.tenant_id = $1 and c.contact_id < $2 and not h.fenced
           order by c.contact_id desc limit $3",
@@ -148,11 +144,9 @@ pub(crate) async fn of_subjects(tx: &mut TenantTx, subjects: &[SubjectId]) -> sq
     let subjects: Vec<Uuid> = subjects.iter().map(|subject| subject.uuid()).collect();
     sqlx::query_as(
         "select c.contact_id, c.subject_id, c.unit_id, c.profile, c.sealed_version, c.version, c.seq, c.created_at,
-                c.updated_at, h.opted_out, h.restriction,
+                c.updated_at, h.opted_out, h.restriction, h.banned,
                 exists (select from contact_pictures p
-                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture,
-                exists (select from contact_bans b
-                         where b.tenant_id = c.tenant_id and b.contact_id = c.contact_id) as banned
+                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture
            from contacts c join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
           where c.tenant_id = $1 and not h.fenced and c.contact_id in
                 (select s.contact_id from contact_subjects s where s.tenant_id = $1 and s.subject_id = any ($2))
@@ -175,11 +169,9 @@ pub(crate) async fn of_subjects_after(
     let subjects: Vec<Uuid> = subjects.iter().map(|subject| subject.uuid()).collect();
     sqlx::query_as(
         "select c.contact_id, c.subject_id, c.unit_id, c.profile, c.sealed_version, c.version, c.seq, c.created_at,
-                c.updated_at, h.opted_out, h.restriction,
+                c.updated_at, h.opted_out, h.restriction, h.banned,
                 exists (select from contact_pictures p
-                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture,
-                exists (select from contact_bans b
-                         where b.tenant_id = c.tenant_id and b.contact_id = c.contact_id) as banned
+                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture
            from contacts c join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
           where c.tenant_id = $1 and not h.fenced and c.contact_id > $3 and c.contact_id in
                 (select s.contact_id from contact_subjects s where s.tenant_id = $1 and s.subject_id = any ($2))

@@ -115,7 +115,6 @@ pub const ERASERS: &[Eraser] = &[
     plain!("ratings", "rating_id", ["conversation_id"], Conversations),
     plain!("conversation_units", "unit_id", ["conversation_id"], Conversations),
     plain!("consents", "consent_id", ["contact_id"], Contact),
-    plain!("contact_bans", "contact_id", ["contact_id"], Contact),
     plain!("contact_pictures", "contact_id", ["contact_id"], Contact),
     Eraser {
         table: "idempotency",

@@ -14,13 +14,15 @@ pub(crate) struct Head {
     pub(crate) opted_out: bool,
     /// The ground of the restriction; 0 is none.
     pub(crate) restriction: i16,
+    /// What the contact says is refused.
+    pub(crate) banned: bool,
 }
 
 /// Locks the head until the transaction ends; `None` when there is no such contact, or it is fenced.
 pub(crate) async fn lock(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<Option<Head>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select opted_out, restriction from contact_head
+        "select opted_out, restriction, banned from contact_head
           where tenant_id = $1 and contact_id = $2 and not fenced for update",
     )
     .bind(tenant.uuid())
@@ -48,7 +50,7 @@ pub(crate) async fn lock_for(
 ) -> sqlx::Result<Option<Head>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select opted_out, restriction from contact_head
+        "select opted_out, restriction, banned from contact_head
           where tenant_id = $1 and contact_id = $2 and not fenced and not ($3 = any (fenced_conversations))
             for update",
     )
@@ -170,6 +172,18 @@ pub(crate) async fn set_opted_out(
         .bind(tenant.uuid())
         .bind(contact.uuid())
         .bind(opted_out)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Writes whether what the contact says is refused. The caller holds the lock.
+pub(crate) async fn set_banned(tx: &mut TenantTx, contact: ContactId, banned: bool) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query("update contact_head set banned = $3 where tenant_id = $1 and contact_id = $2")
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
+        .bind(banned)
         .execute(&mut **tx)
         .await?;
     Ok(())

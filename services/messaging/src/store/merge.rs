@@ -24,9 +24,10 @@ pub const MOVERS: &[Mover] = &[
         // The sequence orders the messages of both: it goes on from the greater one.
         statement: "with gone as (
                       delete from contact_head where tenant_id = $1 and contact_id = $3
-                      returning seq, opted_out, fenced_conversations)
+                      returning seq, opted_out, banned, fenced_conversations)
                     update contact_head h
                        set seq = greatest(h.seq, gone.seq), opted_out = h.opted_out or gone.opted_out,
+                           banned = h.banned or gone.banned,
                            fenced_conversations =
                              array (select distinct unnest(h.fenced_conversations || gone.fenced_conversations))
                       from gone where h.tenant_id = $1 and h.contact_id = $2",
@@ -61,13 +62,6 @@ pub const MOVERS: &[Mover] = &[
                     on conflict (tenant_id, contact_id, endpoint_id, means) do update
                        set first_at = least(r.first_at, excluded.first_at),
                            last_at = greatest(r.last_at, excluded.last_at)",
-    },
-    Mover {
-        table: "contact_bans",
-        statement: "with gone as (
-                      delete from contact_bans where tenant_id = $1 and contact_id = $3 returning banned_at)
-                    insert into contact_bans (tenant_id, contact_id, banned_at) select $1, $2, banned_at from gone
-                    on conflict do nothing",
     },
     Mover {
         table: "opt_out_spreads",

@@ -159,7 +159,7 @@ impl TryFrom<OutcomeRow> for Outcome {
             (5, ..) => Self::OptedOut,
             (6, ..) => Self::Restricted,
             (7, ..) => Self::Banned,
-            _ => return Err(sqlx::Error::Protocol("accept_messages_v2 answered what it cannot".into())),
+            _ => return Err(sqlx::Error::Protocol("accept_messages_v3 answered what it cannot".into())),
         })
     }
 }
@@ -173,7 +173,7 @@ pub(crate) async fn accept(connection: &mut PgConnection, items: &[&Item]) -> sq
     }
     let rows: Vec<OutcomeRow> = sqlx::query_as(
         "select outcome, seq, resource
-           from accept_messages_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+           from accept_messages_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(columns.tenants)
     .bind(columns.contacts)
@@ -191,7 +191,7 @@ pub(crate) async fn accept(connection: &mut PgConnection, items: &[&Item]) -> sq
     .fetch_all(connection)
     .await?;
     if rows.len() != items.len() {
-        return Err(sqlx::Error::Protocol("accept_messages_v2 answered for another number of items".into()));
+        return Err(sqlx::Error::Protocol("accept_messages_v3 answered for another number of items".into()));
     }
     rows.into_iter().map(Outcome::try_from).collect()
 }

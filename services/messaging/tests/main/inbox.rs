@@ -204,6 +204,52 @@ async fn a_ban_refuses_goes_by_address_and_holds_among_others() {
 }
 
 #[tokio::test]
+async fn what_came_before_a_ban_is_answered_as_it_was() {
+    let stage = Stage::new().await;
+    let ada = stage.contact("Ada").await;
+    let conversation = stage.open(&ada).await;
+    let first = stage.try_receive(&conversation, "hello", Some("k")).await.unwrap();
+    let ban = BanContactRequest { contact_id: ada.contact_id.clone() };
+    stage.contacts().ban_contact(ban).await.unwrap();
+    let again = stage.try_receive(&conversation, "hello", Some("k")).await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.message.unwrap().message_id, first.message.unwrap().message_id);
+    for (said, key, refusal) in [("else", "k", "IDEMPOTENCY_KEY_REUSED"), ("hello", "l", "CONTACT_BANNED")] {
+        let refused = stage.try_receive(&conversation, said, Some(key)).await.unwrap_err();
+        assert_eq!(reason(&refused), refusal);
+    }
+    assert_eq!(stage.texts(&conversation).await.unwrap(), ["hello"]);
+}
+
+#[tokio::test]
+async fn a_ban_that_is_lifted_bans_nobody_after_that() {
+    let stage = Stage::new().await;
+    let office =
+        |name: &str| Profile { name: name.into(), email: "office@example.org".into(), ..Profile::default() };
+    let (ada, bob, cleo) = (
+        stage.create(office("Ada")).await,
+        stage.create(office("Bob")).await,
+        stage.create(office("Cleo")).await,
+    );
+    let held = stage.hold(&bob).await;
+    let (mut banning, mut unbanning) = (stage.contacts(), stage.contacts());
+    let (ban, unban) = (
+        BanContactRequest { contact_id: ada.contact_id.clone() },
+        UnbanContactRequest { contact_id: ada.contact_id.clone() },
+    );
+    let ban = tokio::spawn(async move { banning.ban_contact(ban).await });
+    stage.somebody_waits().await;
+    // Bob is next to be banned; whoever lifts the address's ban waits for that, and comes before Cleo.
+    let unban = tokio::spawn(async move { unbanning.unban_contact(unban).await });
+    stage.so_many_wait(2).await;
+    held.rollback().await.unwrap();
+    assert!(!unban.await.unwrap().unwrap().into_inner().banned);
+    ban.await.unwrap().unwrap();
+    assert!(stage.get(&bob.contact_id).await.banned);
+    assert!(!stage.get(&cleo.contact_id).await.banned);
+}
+
+#[tokio::test]
 async fn delivery_goes_forward_and_read_receipts_reach_what_was_sent() {
     let stage = Stage::new().await;
     let conversation = stage.open(&stage.contact("Ada").await).await;

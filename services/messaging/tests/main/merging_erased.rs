@@ -75,7 +75,7 @@ async fn erasing_the_survivor_by_any_id_destroys_every_subject_of_it() {
         assert_eq!(stage.get(&stays.contact_id).await.profile, stays.profile);
 
         // A row that somebody left under an old id is found.
-        sqlx::query("insert into contact_bans (tenant_id, contact_id, banned_at) values ($1, $2, now())")
+        sqlx::query("insert into opt_out_spreads (tenant_id, contact_id, asked_at) values ($1, $2, now())")
             .bind(uuid_of(&stage.tenant.to_string()))
             .bind(uuid_of(&ada.contact_id))
             .execute(&mut stage.superuser().await)
