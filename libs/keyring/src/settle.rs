@@ -6,6 +6,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use lethe_ambient::Tasks;
 use lethe_ids::{SubjectId, TenantId};
 use lethe_service::{Job, Progress, parts::BuildError};
+use time::OffsetDateTime;
 
 use crate::{AddressKind, Keyring, keyring::Mark};
 
@@ -36,7 +37,7 @@ impl Keyring {
     /// One round over subjects marked for longer than `for_seconds`; answers how many it settled.
     ///
     /// # Errors
-    /// When the keystore fails, or `addresses` did for one of them: the others are settled all the same.
+    /// When one of them failed: the others are settled all the same.
     pub async fn settle<F, W>(&self, for_seconds: u32, addresses: &F) -> Result<u64, BuildError>
     where
         F: Fn(TenantId, SubjectId) -> W,
@@ -44,19 +45,36 @@ impl Keyring {
     {
         let (mut settled, mut failed) = (0, None);
         for (tenant, subject, mark) in self.0.store.unsettled(for_seconds.into(), BATCH).await? {
-            // Read after the mark: whatever was written before it is seen, and whoever began later settles it himself.
-            match addresses(tenant, subject).await {
-                Ok(Some(present)) => {
-                    self.settle_addresses(tenant, subject, &present, Some(Mark(mark))).await?;
+            match self.settle_one((tenant, subject), mark, addresses).await {
+                Ok(true) => {
                     settled += 1;
                     continue;
                 }
-                Ok(None) => {}
+                Ok(false) => {}
                 Err(error) => failed = Some(error),
             }
             // One that cannot be settled is tried again after the others.
-            self.0.store.put_off_settling(tenant, subject, mark).await?;
+            if let Err(error) = self.0.store.put_off_settling(tenant, subject, mark).await {
+                failed = Some(error.into());
+            }
         }
         failed.map_or(Ok(settled), Err)
+    }
+
+    /// Whether it is settled: it is not while nobody is there.
+    async fn settle_one<F, W>(
+        &self,
+        (tenant, subject): (TenantId, SubjectId),
+        mark: OffsetDateTime,
+        addresses: &F,
+    ) -> Result<bool, BuildError>
+    where
+        F: Fn(TenantId, SubjectId) -> W,
+        W: Future<Output = Result<Option<Vec<(AddressKind, String)>>, BuildError>>,
+    {
+        // Read after the mark: whatever was written before it is seen, and whoever began later settles it himself.
+        let Some(present) = addresses(tenant, subject).await? else { return Ok(false) };
+        self.settle_addresses(tenant, subject, &present, Some(Mark(mark))).await?;
+        Ok(true)
     }
 }

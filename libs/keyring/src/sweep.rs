@@ -10,6 +10,7 @@ use std::{
 use lethe_ambient::Tasks;
 use lethe_ids::{SubjectId, TenantId, UnitId};
 use lethe_service::{Job, Progress, parts::BuildError};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Keyring;
@@ -77,21 +78,45 @@ impl Keyring {
             };
             tenants.entry(tenant).or_default().push(id);
         }
-        let mut swept = Swept { destroyed: 0, owned: 0, more: false };
+        let (mut swept, mut failed) = (Swept { destroyed: 0, owned: 0, more: false }, None);
         for (tenant, ids) in tenants {
-            let in_use: HashSet<SecretId> = owned(tenant, ids.clone()).await?.into_iter().collect();
-            let (keep, go): (Vec<SecretId>, Vec<SecretId>) = ids.iter().partition(|id| in_use.contains(id));
-            let uuids = |ids: &[SecretId]| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>();
-            let gone = self.0.store.sweep(tenant, &uuids(&keep), &uuids(&go), now).await?;
-            if gone > 0 {
-                tracing::info!(%tenant, gone, "destroyed secrets that nobody used");
+            match self.sweep_of(tenant, ids, owned, now).await {
+                Ok((gone, kept)) => {
+                    swept.destroyed += gone;
+                    swept.owned += kept;
+                }
+                // A tenant that cannot be swept keeps the others from nothing.
+                Err(error) => failed = Some(error),
             }
-            swept.destroyed += gone;
-            swept.owned += keep.len() as u64;
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         // Without any progress a full batch would come again at once.
         swept.more = full && swept.destroyed + swept.owned > 0;
         Ok(swept)
+    }
+
+    /// A tenant's part of a round: how many it destroyed, and how many are in use.
+    async fn sweep_of<F, W>(
+        &self,
+        tenant: TenantId,
+        ids: Vec<SecretId>,
+        owned: &F,
+        now: OffsetDateTime,
+    ) -> Result<(u64, u64), BuildError>
+    where
+        F: Fn(TenantId, Vec<SecretId>) -> W,
+        W: Future<Output = Result<Vec<SecretId>, BuildError>>,
+    {
+        let in_use: HashSet<SecretId> = owned(tenant, ids.clone()).await?.into_iter().collect();
+        let (keep, go): (Vec<SecretId>, Vec<SecretId>) = ids.iter().partition(|id| in_use.contains(id));
+        let uuids = |ids: &[SecretId]| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>();
+        let gone = self.0.store.sweep(tenant, &uuids(&keep), &uuids(&go), now).await?;
+        if gone > 0 {
+            tracing::info!(%tenant, gone, "destroyed secrets that nobody used");
+        }
+        Ok((gone, keep.len() as u64))
     }
 }
 

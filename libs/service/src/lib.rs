@@ -31,7 +31,7 @@ pub use error::Failure;
 pub use fields::{id, instant, timestamp};
 pub use nats::{Nats, NatsConfig};
 pub use page::{Limit, PageKey};
-pub use parts::{BuildError, Env, Job, Parts, Probe, Progress};
+pub use parts::{BuildError, Env, Job, Parts, Probe, Progress, Round};
 pub use peers::{PeerChannel, Peers};
 pub use pipe::{Incoming, Pipe};
 pub use replicas::Replicas;

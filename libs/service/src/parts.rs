@@ -1,6 +1,6 @@
 //! What a service is handed, and what it hands back.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt::Display, future::Future, sync::Arc, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt};
 use lethe_access::Access;
@@ -58,6 +58,44 @@ pub enum Progress {
     Idle,
     /// There may be more: go on at once.
     More,
+}
+
+/// A round over many rows. What cannot be done for one of them is logged, and keeps none of the others waiting.
+pub struct Round {
+    job: &'static str,
+    progress: Progress,
+    failed: Option<BuildError>,
+}
+
+impl Round {
+    /// A round of the job with this name.
+    pub fn of(job: &'static str) -> Self {
+        Self { job, progress: Progress::Idle, failed: None }
+    }
+
+    /// Notes what came of one row; `row` says for the operator which, by nothing personal.
+    pub fn note(&mut self, row: impl Display, came: Result<Progress, impl Into<BuildError>>) {
+        match came {
+            Ok(Progress::More) => self.progress = Progress::More,
+            Ok(Progress::Idle) => {}
+            Err(error) => {
+                let error = error.into();
+                tracing::warn!(job = self.job, %row, error = format!("{error:#}"), "left for another round");
+                self.failed = Some(error);
+            }
+        }
+    }
+
+    /// [`Progress::More`] where something was done.
+    ///
+    /// # Errors
+    /// Why the last one failed, where nothing could be done: the job waits longer each time.
+    pub fn end(self) -> Result<Progress, BuildError> {
+        match (self.progress, self.failed) {
+            (Progress::Idle, Some(error)) => Err(error),
+            (progress, _) => Ok(progress),
+        }
+    }
 }
 
 /// The longest that a failing job waits before it tries again.

@@ -171,3 +171,26 @@ async fn one_that_cannot_be_settled_does_not_hold_back_the_others() {
     assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap(), [subject(1)]);
     assert_eq!(keyring.unsettled(TENANT, &[subject(1), subject(2)]).await.unwrap(), [subject(1)]);
 }
+
+#[tokio::test]
+async fn one_that_the_keystore_refuses_to_settle_does_not_hold_back_the_others() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    for number in 1..=2 {
+        keyring.create(TENANT, Some(subject(number)), &[], subject(number)).await.unwrap();
+        keyring.add_addresses(TENANT, subject(number), &[(AddressKind::Email, EMAIL)]).await.unwrap();
+    }
+    sqlx::raw_sql(
+        "create table damaged as select subject_id from blind_index order by unsettled_since limit 1;
+         create function refuse() returns trigger language plpgsql security definer as $$ begin
+           if old.subject_id in (select subject_id from damaged) then raise 'damaged'; end if;
+           return old;
+         end; $$;
+         create trigger refuse before delete on blind_index for each row execute function refuse();",
+    )
+    .execute(&mut world.superuser().await)
+    .await
+    .unwrap();
+    assert!(keyring.settle(0, &|_, _| async { Ok(Some(Vec::new())) }).await.is_err());
+    assert_eq!(keyring.find_subjects(TENANT, AddressKind::Email, EMAIL).await.unwrap(), [subject(1)]);
+}

@@ -29,7 +29,9 @@ pub(super) async fn replay_webhook_delivery(
     }
     webhook_endpoint::lock(&mut tx, row.endpoint()).await?.ok_or_else(gone)?;
     let at = state.clock.now();
-    webhook_delivery::replay(&mut tx, delivery, at).await?;
+    if !webhook_delivery::replay(&mut tx, delivery, at, state.config.webhooks.settled_after()).await? {
+        return Err(Error::BeingErased);
+    }
     webhook_delivery::settle_due(&mut tx, row.endpoint(), at).await?;
     let target = delivery.to_string();
     state.audit_setting(&mut tx, &call, "ReplayWebhookDelivery", ("webhook_delivery", &target)).await?;

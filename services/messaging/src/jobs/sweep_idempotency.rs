@@ -4,7 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use lethe_ambient::Tasks;
-use lethe_service::{Job, Progress};
+use lethe_ids::TenantId;
+use lethe_service::{BuildError, Job, Progress, Round};
+use time::OffsetDateTime;
 
 use crate::{
     error::Error,
@@ -12,6 +14,7 @@ use crate::{
     store::{due, hold, idempotency},
 };
 
+const NAME: &str = "messaging.sweep_idempotency";
 /// How long a released hold can not be placed again.
 const RELEASED: Duration = Duration::from_secs(31 * 86_400);
 
@@ -19,31 +22,37 @@ const RELEASED: Duration = Duration::from_secs(31 * 86_400);
 pub(crate) fn job(state: &Arc<State>, tasks: &Tasks) -> Job {
     let interval = Duration::from_secs(state.config.idempotency.sweep_interval_s);
     let state = state.clone();
-    Job::every("messaging.sweep_idempotency", tasks, interval, None, move || {
+    Job::every(NAME, tasks, interval, None, move || {
         let state = state.clone();
         async move { sweep(&state).await }
     })
 }
 
-/// One round: a batch of every tenant that has old keys.
-pub(crate) async fn sweep(state: &State) -> Result<Progress, Error> {
-    let config = &state.config.idempotency;
-    let before = state.clock.now() - config.kept();
-    let mut progress = Progress::Idle;
-    for tenant in due::tenants_with_old_keys(state.db.jobs(), before).await? {
-        let mut tx = state.tx(tenant).await?;
-        let gone = idempotency::forget(&mut tx, before, i64::from(config.sweep_batch)).await?;
-        tx.commit().await?;
-        if gone > 0 {
-            progress = Progress::More;
-        }
+/// One round: a batch of every tenant that has old keys or holds.
+pub(crate) async fn sweep(state: &State) -> Result<Progress, BuildError> {
+    let (jobs, now) = (state.db.jobs(), state.clock.now());
+    let mut round = Round::of(NAME);
+    let before = now - state.config.idempotency.kept();
+    for tenant in due::tenants_with_old_keys(jobs, before).await? {
+        round.note(tenant, forget_keys(state, tenant, before).await);
     }
-    let before = state.clock.now() - RELEASED;
-    for tenant in due::tenants_with_released_holds(state.db.jobs(), before).await? {
-        let mut tx = state.tx(tenant).await?;
-        hold::forget(&mut tx, before, i64::from(config.sweep_batch)).await?;
-        tx.commit().await?;
-        progress = Progress::More;
+    let before = now - RELEASED;
+    for tenant in due::tenants_with_released_holds(jobs, before).await? {
+        round.note(tenant, forget_holds(state, tenant, before).await);
     }
-    Ok(progress)
+    round.end()
+}
+
+async fn forget_keys(state: &State, tenant: TenantId, before: OffsetDateTime) -> Result<Progress, Error> {
+    let mut tx = state.tx(tenant).await?;
+    let gone = idempotency::forget(&mut tx, before, i64::from(state.config.idempotency.sweep_batch)).await?;
+    tx.commit().await?;
+    Ok(if gone > 0 { Progress::More } else { Progress::Idle })
+}
+
+async fn forget_holds(state: &State, tenant: TenantId, before: OffsetDateTime) -> Result<Progress, Error> {
+    let mut tx = state.tx(tenant).await?;
+    hold::forget(&mut tx, before, i64::from(state.config.idempotency.sweep_batch)).await?;
+    tx.commit().await?;
+    Ok(Progress::More)
 }

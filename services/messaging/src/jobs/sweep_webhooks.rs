@@ -4,7 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use lethe_ambient::Tasks;
-use lethe_service::{Job, Progress};
+use lethe_ids::TenantId;
+use lethe_service::{BuildError, Job, Progress, Round};
+use time::OffsetDateTime;
 
 use crate::{
     error::Error,
@@ -12,6 +14,7 @@ use crate::{
     store::{due, webhook_delivery},
 };
 
+const NAME: &str = "messaging.sweep_webhooks";
 /// Secrets and endpoints of one round.
 const BATCH: i64 = 100;
 
@@ -19,31 +22,35 @@ const BATCH: i64 = 100;
 pub(crate) fn job(state: &Arc<State>, tasks: &Tasks) -> Job {
     let interval = Duration::from_secs(state.config.webhooks.sweep_interval_s);
     let state = state.clone();
-    Job::every("messaging.sweep_webhooks", tasks, interval, None, move || {
+    Job::every(NAME, tasks, interval, None, move || {
         let state = state.clone();
         async move { sweep(&state).await }
     })
 }
 
 /// One round.
-async fn sweep(state: &State) -> Result<Progress, Error> {
+async fn sweep(state: &State) -> Result<Progress, BuildError> {
     let (jobs, now, config) = (state.db.jobs(), state.clock.now(), &state.config.webhooks);
-    let mut progress = Progress::Idle;
+    let mut round = Round::of(NAME);
     for (tenant, endpoint) in due::webhook_deletions(jobs, BATCH).await? {
-        state.finish_webhook_deletion(tenant, endpoint).await?;
-        progress = Progress::More;
+        let deleted = state.finish_webhook_deletion(tenant, endpoint).await;
+        round.note(endpoint, deleted.map(|()| Progress::More));
     }
     for (tenant, endpoint, unit) in due::webhook_secrets(jobs, now, BATCH).await? {
-        state.forget_signing_secret(tenant, endpoint, unit).await?;
-        progress = Progress::More;
+        let forgotten = state.forget_signing_secret(tenant, endpoint, unit).await;
+        round.note(endpoint, forgotten.map(|()| Progress::More));
     }
     let before = now - Duration::from_secs(u64::from(config.kept_days) * 86_400);
     for tenant in due::tenants_with_old_deliveries(jobs, before).await? {
-        let mut tx = state.tx(tenant).await?;
-        if webhook_delivery::forget(&mut tx, before, i64::from(config.sweep_batch)).await? > 0 {
-            progress = Progress::More;
-        }
-        tx.commit().await?;
+        round.note(tenant, forget(state, tenant, before).await);
     }
-    Ok(progress)
+    round.end()
+}
+
+async fn forget(state: &State, tenant: TenantId, before: OffsetDateTime) -> Result<Progress, Error> {
+    let most = i64::from(state.config.webhooks.sweep_batch);
+    let mut tx = state.tx(tenant).await?;
+    let gone = webhook_delivery::forget(&mut tx, before, most).await?;
+    tx.commit().await?;
+    Ok(if gone > 0 { Progress::More } else { Progress::Idle })
 }

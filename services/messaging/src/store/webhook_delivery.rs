@@ -3,6 +3,8 @@
 //! An endpoint says when its next delivery is due (`due_at`), so that looking for work costs as much as there is work; and
 //! one process at a time has it in hand (`lease`), so that the limit of what is sent at once holds over all replicas.
 
+use std::time::Duration;
+
 use lethe_ids::{
     ContactId, ConversationId, ErasureId, EventId, MessageId, WebhookDeliveryId, WebhookEndpointId,
 };
@@ -205,23 +207,30 @@ pub(crate) async fn list(
     .await
 }
 
-/// Begins a delivery anew. The caller holds the endpoint's lock.
+/// Begins a delivery anew. A notice of erasure goes out `settled_after` the purge of its scope at the earliest: `false` while that
+/// is not done. The caller holds the endpoint's lock.
 pub(crate) async fn replay(
     tx: &mut TenantTx,
     delivery: WebhookDeliveryId,
     at: OffsetDateTime,
-) -> sqlx::Result<()> {
+    settled_after: Duration,
+) -> sqlx::Result<bool> {
     let tenant = tx.tenant();
-    sqlx::query(
-        "update webhook_deliveries set state = 1, attempts = 0, next_attempt_at = $3
-          where tenant_id = $1 and delivery_id = $2",
+    let begun = sqlx::query(
+        "update webhook_deliveries d set state = 1, attempts = 0,
+                next_attempt_at = greatest($3, (select f.purged_at + $4 from fences f
+                                                 where f.tenant_id = d.tenant_id and f.scope_id = d.scope_id))
+          where tenant_id = $1 and delivery_id = $2
+            and (scope_id is null or exists (select from fences f
+                  where f.tenant_id = d.tenant_id and f.scope_id = d.scope_id and f.purged_at is not null))",
     )
     .bind(tenant.uuid())
     .bind(delivery.uuid())
     .bind(at)
+    .bind(settled_after)
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(begun.rows_affected() == 1)
 }
 
 /// Takes the endpoint in hand until `until`, if something is due and nobody else has it. Answers the lease.

@@ -233,18 +233,20 @@ async fn a_ban_that_is_lifted_bans_nobody_after_that() {
     );
     let held = stage.hold(&bob).await;
     let (mut banning, mut unbanning) = (stage.contacts(), stage.contacts());
-    let (ban, unban) = (
-        BanContactRequest { contact_id: ada.contact_id.clone() },
-        UnbanContactRequest { contact_id: ada.contact_id.clone() },
-    );
-    let ban = tokio::spawn(async move { banning.ban_contact(ban).await });
-    stage.somebody_waits().await;
-    // Bob is next to be banned; whoever lifts the address's ban waits for that, and comes before Cleo.
-    let unban = tokio::spawn(async move { unbanning.unban_contact(unban).await });
-    stage.so_many_wait(2).await;
-    held.rollback().await.unwrap();
-    assert!(!unban.await.unwrap().unwrap().into_inner().banned);
-    ban.await.unwrap().unwrap();
+    let ban = banning.ban_contact(BanContactRequest { contact_id: ada.contact_id.clone() });
+    let unban = async {
+        stage.somebody_waits().await;
+        // Bob is next to be banned; whoever lifts the address's ban waits for that, and comes before Cleo.
+        let unban = unbanning.unban_contact(UnbanContactRequest { contact_id: ada.contact_id.clone() });
+        let let_go = async {
+            stage.so_many_wait(2).await;
+            held.rollback().await.unwrap();
+        };
+        tokio::join!(unban, let_go).0
+    };
+    let (banned, unbanned) = tokio::join!(ban, unban);
+    banned.unwrap();
+    assert!(!unbanned.unwrap().into_inner().banned);
     assert!(stage.get(&bob.contact_id).await.banned);
     assert!(!stage.get(&cleo.contact_id).await.banned);
 }

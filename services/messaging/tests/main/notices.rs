@@ -12,8 +12,8 @@ use lethe_service::Database;
 use lethe_testkit::Receiver;
 
 use crate::{
-    stage::Stage,
-    webhooks::{count, create, deliveries, get, passes_until, stage, test, until},
+    stage::{Stage, reason},
+    webhooks::{count, create, deliveries, get, passes_until, replay, stage, test, until},
 };
 
 /// Who was told, as the certificate will have it.
@@ -70,6 +70,26 @@ async fn who_was_told_is_known_until_the_last_certificate_is_signed() {
     outbox.put(&mut tx, &event).await.unwrap();
     tx.commit().await.unwrap();
     until("the notice is swept away too", async || count(&stage, "webhook_deliveries").await == 0).await;
+}
+
+#[tokio::test]
+async fn a_notice_is_not_replayed_before_its_scope_is_purged() {
+    let stage = stage(|_| {}).await;
+    let receiver = Receiver::start(|_, _| 200).await;
+    create(&stage, &receiver.url("/")).await;
+    let ada = stage.contact("Ada").await;
+    until("it has heard of her", async || receiver.received().len() == 1).await;
+    let scope = stage.scope(&ada);
+    stage.fence(&scope).await;
+    let [notice] = &deliveries(&stage, WebhookDeliveryState::Pending).await[..] else { panic!("one waits") };
+    assert_eq!(reason(&replay(&stage, notice).await.unwrap_err()), "BEING_ERASED");
+    let [still] = &deliveries(&stage, WebhookDeliveryState::Pending).await[..] else { panic!("one waits") };
+    assert!(still.next_attempt_at.is_none());
+
+    stage.purge(&scope).await;
+    let due = replay(&stage, notice).await.unwrap().next_attempt_at.unwrap();
+    let settled = stage.world.clock.now() + Duration::from_secs(30);
+    assert_eq!(due.seconds, settled.unix_timestamp(), "an event that met no fence may still be under way");
 }
 
 #[tokio::test]

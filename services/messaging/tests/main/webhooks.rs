@@ -7,9 +7,10 @@ use lethe_proto::{
     erasure::Attestation,
     messaging::{
         CreateWebhookEndpointRequest, DeleteWebhookEndpointRequest, GetWebhookEndpointRequest,
-        ListWebhookDeliveriesRequest, RotateWebhookSecretRequest, TestWebhookEndpointRequest,
-        UpdateWebhookEndpointRequest, WebhookDelivery, WebhookDeliveryState, WebhookEndpoint,
-        WebhookEndpointState, WebhookEventType, webhook_service_client::WebhookServiceClient,
+        ListWebhookDeliveriesRequest, ReplayWebhookDeliveryRequest, RotateWebhookSecretRequest,
+        TestWebhookEndpointRequest, UpdateWebhookEndpointRequest, WebhookDelivery, WebhookDeliveryState,
+        WebhookEndpoint, WebhookEndpointState, WebhookEventType,
+        webhook_service_client::WebhookServiceClient,
     },
     request::Idempotency,
 };
@@ -74,6 +75,11 @@ pub(crate) async fn deliveries(stage: &Stage, state: WebhookDeliveryState) -> Ve
 pub(crate) async fn test(stage: &Stage, endpoint: &WebhookEndpoint) -> WebhookDelivery {
     let request = TestWebhookEndpointRequest { endpoint_id: endpoint.endpoint_id.clone(), idempotency: None };
     hooks(stage).test_webhook_endpoint(request).await.unwrap().into_inner()
+}
+
+pub(crate) async fn replay(stage: &Stage, delivery: &WebhookDelivery) -> Result<WebhookDelivery, Status> {
+    let request = ReplayWebhookDeliveryRequest { delivery_id: delivery.delivery_id.clone() };
+    Ok(hooks(stage).replay_webhook_delivery(request).await?.into_inner())
 }
 
 /// Waits until it is so. Nothing here waits for a time to pass: the clock of the service is the test's.
@@ -253,6 +259,36 @@ async fn what_is_deleted_retired_or_old_is_swept_away() {
     until("it is gone", async || count(&stage, "webhook_endpoints").await == 0).await;
     assert_eq!(count(&stage, "webhook_secrets").await, 0);
     assert_eq!(sqlx::query_scalar::<_, i64>(secrets).fetch_one(&mut keystore).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_deleted_keeps_no_other_and_no_old_delivery() {
+    let mut stage = stage(|_| {}).await;
+    let receiver = Receiver::start(|_, _| 200).await;
+    let (bad, good) =
+        (create(&stage, &receiver.url("/bad")).await, create(&stage, &receiver.url("/good")).await);
+    test(&stage, &bad).await;
+    until("it is delivered", async || deliveries(&stage, WebhookDeliveryState::Delivered).await.len() == 1)
+        .await;
+    let mut db = stage.superuser().await;
+    sqlx::raw_sql(
+        "create table damaged as select endpoint_id from webhook_endpoints order by endpoint_id limit 1;
+         create function refuse() returns trigger language plpgsql security definer as $$ begin
+           if old.endpoint_id in (select endpoint_id from damaged) then raise 'damaged'; end if;
+           return old;
+         end; $$;
+         create trigger refuse before delete on webhook_endpoints for each row execute function refuse();
+         update webhook_endpoints set state = 6;",
+    )
+    .execute(&mut db)
+    .await
+    .unwrap();
+    until("the other is deleted", async || count(&stage, "webhook_endpoints").await == 1).await;
+    stage.advance(Duration::from_secs(31 * 86_400));
+    until("old deliveries are gone", async || count(&stage, "webhook_deliveries").await == 0).await;
+    assert_eq!(reason(&get(&stage, &good).await.unwrap_err()), "WEBHOOK_ENDPOINT_NOT_FOUND");
+    sqlx::raw_sql("truncate damaged").execute(&mut db).await.unwrap();
+    until("it is deleted too", async || count(&stage, "webhook_endpoints").await == 0).await;
 }
 
 #[tokio::test]
