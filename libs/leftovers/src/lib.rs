@@ -18,6 +18,7 @@ mod search;
 mod streams;
 mod tokens;
 mod trial;
+mod wal;
 
 pub use forms::Form;
 pub use harvest::{Harvest, Sightings};

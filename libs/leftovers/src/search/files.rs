@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Progress, Search, Seen};
-use crate::{Place, Unread, streams::Kind};
+use crate::{Place, Unread, streams::Kind, wal};
 
 /// How many bytes are looked at between two reports of progress.
 const REPORT_EVERY: u64 = 8 << 20;
@@ -127,6 +127,11 @@ impl Search<'_> {
         for (kind, at) in streams {
             file.seek(SeekFrom::Start(at))?;
             self.packed(kind, &mut file, at, place, 0, seen);
+        }
+        // Once more, for what the headers of its pages cut in two.
+        let more = 2 * self.engine.margin() as u64;
+        if let Some(mut records) = wal::records(&job.path, more)? {
+            self.windows(Vec::new(), &mut records, place, seen, &mut Vec::new(), &mut |_| {})?;
         }
         Ok(bytes)
     }

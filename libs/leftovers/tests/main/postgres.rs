@@ -1,5 +1,7 @@
 //! PostgreSQL: its raw files, where values lie compressed by pglz, dead rows and WAL; and its tables.
 
+use std::{collections::BTreeSet, fs};
+
 use lethe_leftovers::{Form, Search, Tokens};
 use lethe_testkit::{Databases, servers};
 use sqlx::{Executor as _, Row as _};
@@ -78,6 +80,36 @@ async fn two_hundred_compressed_values_are_found_in_the_raw_files_and_in_the_tab
     println!("in the heap: {forms:?}; looked at: {:?}", report.looked);
     assert!(report.looked.tables > 60 && report.looked.rows > 5000, "the catalogue too: {:?}", report.looked);
     assert_eq!(report.unread, []);
+}
+
+/// The first two pages of a segment of two pages, filled with `records`.
+fn segment(records: &[u8]) -> Vec<u8> {
+    let first =
+        [&[0x18, 0xd1, 2, 0][..], &[0; 28], &16_384_u32.to_le_bytes(), &8_192_u32.to_le_bytes()].concat();
+    let (one, two) = records.split_at(8_192 - first.len());
+    [&first, one, &[0x18, 0xd1, 1, 0], &[0; 20], two].concat()
+}
+
+#[test]
+fn what_a_page_header_of_the_wal_cuts_in_two_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = tokens();
+    let in_one = 16_384 - 40 - 24;
+    let mut records = vec![b'.'; 2 * in_one];
+    // Over the end of the first page, of the first segment, and of the second one's first page.
+    for ((_, token), seam) in tokens.iter().zip([8_192 - 40, in_one, in_one + 8_192 - 40]) {
+        let from = seam - token.len() / 2;
+        records[from..from + token.len()].copy_from_slice(token.as_bytes());
+    }
+    let (one, two) = records.split_at(in_one);
+    fs::write(folder.path().join("0000000100000007000000FF"), segment(one)).unwrap();
+    fs::write(folder.path().join("000000010000000700000100"), segment(two)).unwrap();
+
+    let search = Search::new(&Tokens::new(tokens[..3].to_vec()).unwrap());
+    search.folder("files", folder.path());
+    let report = search.report();
+    let found: BTreeSet<_> = report.findings.iter().map(|finding| finding.token.as_str()).collect();
+    assert_eq!(found, BTreeSet::from(["t0", "t1", "t2"]));
 }
 
 #[tokio::test]
