@@ -3,6 +3,7 @@
 //!
 //! The tests share one such platform, so they run one after the other.
 
+mod assigned;
 mod claims;
 mod relay;
 mod revocation;

@@ -4,6 +4,7 @@ mod api_keys;
 mod authenticate;
 mod authenticate_signature;
 mod change_password;
+mod check_member;
 mod check_principal;
 mod create_api_key;
 mod create_member;
@@ -313,6 +314,7 @@ rpcs! {
     create_member(CreateMemberRequest) -> CreateMemberResponse;
     list_members(ListMembersRequest) -> ListMembersResponse;
     get_member(GetMemberRequest) -> Member;
+    check_member(CheckMemberRequest) -> CheckMemberResponse;
     update_member(UpdateMemberRequest) -> Member;
     grant_role(GrantRoleRequest) -> Member;
     revoke_role(RevokeRoleRequest) -> Member;

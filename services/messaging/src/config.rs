@@ -59,8 +59,17 @@ pub struct ConversationsConfig {
     pub cached: u64,
     /// Seconds.
     pub cached_s: u64,
+    /// Milliseconds.
+    pub identity_timeout_ms: u64,
     /// Most conversations that a merge of two contacts hands over.
     pub most_merged: u32,
+}
+
+impl ConversationsConfig {
+    /// How long identity may take.
+    pub(crate) fn identity_timeout(&self) -> Duration {
+        Duration::from_millis(self.identity_timeout_ms)
+    }
 }
 
 /// `messaging.idempotency`.

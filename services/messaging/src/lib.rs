@@ -1,8 +1,9 @@
 //! messaging: what was said, and whether we may say more. Owns contacts, consents, the opt-out list, conversations and
 //! messages; everything that people wrote or are called is sealed before it reaches a store.
 //!
-//! This file is the assembly: from the configuration to RPCs, jobs and probes. It never speaks to another service: the
-//! others ask it, or hear of its changes by the outbox. Its own and retention's events it tells tenants by webhooks.
+//! This file is the assembly: from the configuration to RPCs, jobs and probes. It speaks to no other service but
+//! identity, of the member whom a conversation is given to: the others ask it, or hear of its changes by the outbox. Its own
+//! and retention's events it tells tenants by webhooks.
 
 mod accept;
 mod api;
@@ -115,6 +116,7 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
         detector: Detector::new(),
         incarnation: OnceCell::new(),
         tasks: env.tasks.clone(),
+        peers: env.peers.clone(),
         post: Post::new(&config.webhooks, post::system())?,
         queued: Arc::new(Notify::new()),
         db: db.clone(),

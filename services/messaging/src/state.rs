@@ -8,7 +8,7 @@ use lethe_ids::{ContactId, LabelId, TenantId};
 use lethe_keyring::Keyring;
 use lethe_outbox::{Actor, Audit, Event, Outbox, kind};
 use lethe_proto::{event::ContactChanged, request::Idempotency};
-use lethe_service::{CallContext, Database, TenantTx};
+use lethe_service::{CallContext, Database, Peers, TenantTx};
 use prost::Message;
 use tokio::sync::{Notify, OnceCell};
 use tonic::Request;
@@ -41,6 +41,7 @@ pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) incarnation: OnceCell<u32>,
     pub(crate) tasks: Tasks,
+    pub(crate) peers: Peers,
     pub(crate) post: Post,
     /// Says that a delivery was queued.
     pub(crate) queued: Arc<Notify>,

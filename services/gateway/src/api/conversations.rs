@@ -216,7 +216,7 @@ pub(crate) struct ConversationChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     status: Option<ConversationStatus>,
-    /// `null`: nobody.
+    /// An active member of the tenant; who has it keeps it. `null`: nobody.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     assigned_member_id: Change<MemberId>,

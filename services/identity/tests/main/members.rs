@@ -3,13 +3,13 @@
 use lethe_access::Role;
 use lethe_proto::{
     identity::{
-        CreateMemberRequest, DeactivateMemberRequest, GetMemberRequest, GetSelfRequest, GrantRoleRequest,
+        CheckMemberRequest, CreateMemberRequest, DeactivateMemberRequest, GetMemberRequest, GetSelfRequest, GrantRoleRequest,
         ListMembersRequest, RevokeRoleRequest, UpdateMemberRequest,
     },
     request::{Idempotency, Page},
 };
 
-use crate::rig::{PASSWORD, Rig, dump, field, new_member, reason};
+use crate::rig::{PASSWORD, Rig, Someone, dump, field, new_member, reason};
 
 fn grant(member: &str, role: Role) -> GrantRoleRequest {
     GrantRoleRequest { member_id: member.into(), role: role.into() }
@@ -263,4 +263,24 @@ async fn what_a_member_is_called_is_nowhere_in_the_clear() {
         }
         assert!(lower.contains("4c544853") || lower.contains("4c544857"), "the dump has sealed values in it");
     }
+}
+
+#[tokio::test]
+async fn check_member_says_whether_he_is_active_and_nothing_else() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    let ada = rig.member(&owner, "ada@example.com", &[Role::Agent]).await;
+    let stranger = rig.owner("other").await;
+    let check = async |member: &Someone| {
+        let asked = CheckMemberRequest { member_id: member.member.member_id.clone() };
+        let mut messaging = rig.as_messaging(&owner.principal);
+        messaging.check_member(asked).await.map(|answer| answer.into_inner().active)
+    };
+    for _twice in 0..2 {
+        assert!(check(&ada).await.unwrap());
+        assert_eq!(reason(check(&stranger).await), "MEMBER_NOT_FOUND");
+    }
+    let leave = DeactivateMemberRequest { member_id: ada.member.member_id.clone() };
+    rig.as_member(&owner.principal).deactivate_member(leave).await.unwrap();
+    assert!(!check(&ada).await.unwrap());
 }

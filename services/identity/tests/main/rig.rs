@@ -82,6 +82,11 @@ impl Rig {
         IdentityServiceClient::new(self.world.client("gateway", "identity", Some(principal.clone())))
     }
 
+    /// Messaging's client, for `principal`.
+    pub(crate) fn as_messaging(&self, principal: &PrincipalToken) -> Client {
+        IdentityServiceClient::new(self.world.client("messaging", "identity", Some(principal.clone())))
+    }
+
     pub(crate) fn gateway(&self) -> Client {
         IdentityServiceClient::new(self.world.client("gateway", "identity", None))
     }

@@ -12,7 +12,10 @@ use lethe_proto::{
 };
 use tonic::Code;
 
-use crate::stage::{Stage, field, page, reason};
+use crate::{
+    identity::{AWAY, LEFT, STRANGER},
+    stage::{Stage, field, page, reason},
+};
 
 const NOBODY: &str = "con_0199aabbccdd7eef8123456789abcdef";
 
@@ -92,6 +95,37 @@ async fn update_conversation_compares_the_version() {
         ("conversation_id", UpdateConversationRequest { conversation_id: NOBODY.into(), ..request }),
     ] {
         assert_eq!(field(&stage.conversations().update_conversation(bad).await.unwrap_err()), wrong);
+    }
+}
+
+#[tokio::test]
+async fn update_conversation_gives_it_to_an_active_member_of_the_tenant_alone() {
+    let stage = Stage::new().await;
+    let conversation = stage.open(&stage.contact("Ada").await).await;
+    let give = |member: &str| UpdateConversationRequest {
+        conversation_id: conversation.conversation_id.clone(),
+        status: ConversationStatus::Resolved.into(),
+        assigned_member_id: Some(member.into()),
+        ..Default::default()
+    };
+    for member in [LEFT, STRANGER] {
+        let status = stage.conversations().update_conversation(give(member)).await.unwrap_err();
+        assert_eq!((status.code(), field(&status).as_str()), (Code::InvalidArgument, "assigned_member_id"));
+    }
+    let status = stage.conversations().update_conversation(give(AWAY)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "IDENTITY_UNAVAILABLE"));
+    assert_eq!(get(&stage, &conversation.conversation_id).await, conversation, "nothing was changed");
+    // Who has it keeps it, also when he has left since or identity is away.
+    for member in [LEFT, AWAY] {
+        let mut superuser = stage.superuser().await;
+        let uuid = member.parse::<MemberId>().unwrap().uuid();
+        sqlx::query("update conversations set assigned_member_id = $1")
+            .bind(uuid)
+            .execute(&mut superuser)
+            .await
+            .unwrap();
+        let kept = stage.conversations().update_conversation(give(member)).await.unwrap().into_inner();
+        assert_eq!((kept.status(), kept.assigned_member_id.as_str()), (ConversationStatus::Resolved, member));
     }
 }
 

@@ -11,6 +11,7 @@ mod details;
 mod erasure;
 mod erasure_races;
 mod holding;
+mod identity;
 mod imports;
 mod imports_again;
 mod inbox;

@@ -49,7 +49,7 @@ impl Stage {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let world = World::new(&["messaging", "gateway", "search", "retention"]).await;
+        let world = World::new(&["messaging", "gateway", "search", "retention", "identity"]).await;
         let mut config = defaults();
         config.database = Databases::fresh("messaging", &lethe_messaging::migrations()).await;
         config.keystore = Databases::keystore("messaging", &lethe_keyring::migrations()).await;
@@ -61,6 +61,8 @@ impl Stage {
         let env = world.env("messaging").await;
         let parts = lethe_messaging::build(config, env.clone()).await.unwrap();
         world.serve(parts, &env);
+        let beside = world.env("identity").await;
+        world.serve(crate::identity::parts(), &beside);
         let tenant = world.tenant();
         let principal = world.principal(tenant, &[Role::Owner]);
         Self { world, database, keystore, tenant, principal }
