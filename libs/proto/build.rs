@@ -54,13 +54,14 @@ fn method_access(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
             }
             writeln!(
                 source,
-                "MethodAccess {{ path: \"/{}/{}\", rpc: {:?}, permission: Permission::{permission}, acting: Acting::{acting}, callers: &{:?}, guarded: {}, internal: {} }},",
+                "MethodAccess {{ path: \"/{}/{}\", rpc: {:?}, permission: Permission::{permission}, acting: Acting::{acting}, callers: &{:?}, guarded: {}, internal: {}, before_password_change: {} }},",
                 service.full_name(),
                 method.name(),
                 method.name(),
                 strings(access, "callers"),
                 flag(access, "guarded"),
                 flag(access, "internal"),
+                flag(access, "before_password_change"),
             )?;
         }
     }

@@ -72,10 +72,23 @@ impl<'a> Signers<'a> {
                 member: MemberId::new(uuid::Uuid::from_u128(1)),
                 session: SessionId::new(uuid::Uuid::from_u128(2)),
                 roles: [role].into(),
+                must_change_password: false,
             },
             issued_at_ms,
             expires_at_ms: issued_at_ms + 60_000,
         }
+    }
+
+    /// The same member, while his password is a one-time one.
+    ///
+    /// # Panics
+    /// As [`Self::principal`].
+    pub fn newcomer(&self) -> Principal {
+        let mut principal = self.principal(Role::Owner, Duration::ZERO);
+        if let Who::Member { roles, must_change_password, .. } = &mut principal.who {
+            (*roles, *must_change_password) = ([].into(), true);
+        }
+        principal
     }
 
     /// A principal signed by any service.

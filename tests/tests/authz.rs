@@ -24,7 +24,7 @@ const ROLES: [(char, Role); 5] = [
     ('U', Role::Auditor),
 ];
 /// What the access layer itself refuses with; other refusals come from behind it.
-const DENIALS: [&str; 9] = [
+const DENIALS: [&str; 10] = [
     "SERVICE_TOKEN_MISSING",
     "SERVICE_TOKEN_INVALID",
     "SERVICE_TOKEN_EXPIRED",
@@ -32,9 +32,14 @@ const DENIALS: [&str; 9] = [
     "PRINCIPAL_MISSING",
     "PRINCIPAL_INVALID",
     "PRINCIPAL_EXPIRED",
+    "PASSWORD_CHANGE_REQUIRED",
     "PERMISSION_DENIED",
     "SESSION_REVOKED",
 ];
+
+/// What is open before a one-time password is changed.
+const BEFORE_PASSWORD_CHANGE: [&str; 3] =
+    ["IdentityService/LogOut", "IdentityService/GetSelf", "IdentityService/ChangePassword"];
 
 /// A line of the table.
 pub(crate) struct Line {
@@ -85,6 +90,7 @@ async fn every_rpc_answers_each_role_and_caller_as_the_table_says() {
     let owner = signers.signed("identity", &signers.principal(Role::Owner, Duration::ZERO));
     let expired = signers.signed("identity", &signers.principal(Role::Owner, Duration::from_secs(120)));
     let forged = signers.signed("gateway", &signers.principal(Role::Owner, Duration::ZERO));
+    let newcomer = signers.signed("identity", &signers.newcomer());
     for method in METHODS {
         let (name, line) = (name_of(method), &table[&name_of(method)]);
         let person = line.may != "service" && line.may != "anyone";
@@ -116,6 +122,12 @@ async fn every_rpc_answers_each_role_and_caller_as_the_table_says() {
                 refusal(&signers, method, server, caller, Some(&forged)).await,
                 needed("PRINCIPAL_INVALID"),
             );
+            let early = BEFORE_PASSWORD_CHANGE.contains(&name.as_str());
+            expect(
+                at("a newcomer"),
+                refusal(&signers, method, server, caller, Some(&newcomer)).await,
+                (person && !early).then_some("PASSWORD_CHANGE_REQUIRED"),
+            );
             for (letter, role) in ROLES.into_iter().filter(|_| person) {
                 let principal = signers.signed("identity", &signers.principal(role, Duration::ZERO));
                 let wanted = (!line.may.contains(letter)).then_some("PERMISSION_DENIED");
@@ -141,7 +153,7 @@ async fn a_revoked_session_is_refused_by_every_service_within_a_second() {
     let own = sessions.iter().find(|session| session["current"] == json!(true)).expect("its own");
     let session: SessionId = own["session_id"].as_str().expect("an id").parse().expect("an id");
     let member = own["member_id"].as_str().expect("an id").parse().expect("an id");
-    let who = Who::Member { member, session, roles: [Role::Owner].into() };
+    let who = Who::Member { member, session, roles: [Role::Owner].into(), must_change_password: false };
     let principal = Principal { who, ..signers.principal(Role::Owner, Duration::ZERO) };
     let token = signers.signed("identity", &principal);
     let is_for_persons =

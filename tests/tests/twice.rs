@@ -313,6 +313,7 @@ async fn members(twice: &mut Twice<'_>) {
     twice.call(("GrantRole", Method::PUT, &role, &[], None)).await;
     twice.call(("RevokeRole", Method::DELETE, &role, &[], None)).await;
     twice.call(("GetMember", Method::GET, &path, &[], None)).await;
+    twice.call(("ResetPassword", Method::POST, &format!("{path}/reset-password"), &[], None)).await;
     twice.call(("DeactivateMember", Method::POST, &format!("{path}/deactivate"), &[], None)).await;
     let all = json!({"mode": "all", "confirmation": member});
     twice.call(("EraseMember", Method::POST, &format!("{path}/erase"), &[], Some(all))).await;

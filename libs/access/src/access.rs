@@ -141,6 +141,9 @@ impl Access {
         if self.0.revocations.is_void(&principal) {
             return Err(Denied::SESSION_REVOKED);
         }
+        if principal.must_change_password() && !method.before_password_change {
+            return Err(Denied::PASSWORD_CHANGE_REQUIRED);
+        }
         if !principal.allows(method.permission) {
             return Err(Denied::PERMISSION_DENIED);
         }

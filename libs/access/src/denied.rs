@@ -45,6 +45,9 @@ impl Denied {
         Self::unauthenticated("PRINCIPAL_EXPIRED", "the principal has expired");
     pub(crate) const PERMISSION_DENIED: Self =
         Self::permission("PERMISSION_DENIED", "the roles of this member do not allow it");
+    /// Also the gateway's, before it reads what is asked.
+    pub const PASSWORD_CHANGE_REQUIRED: Self =
+        Self::permission("PASSWORD_CHANGE_REQUIRED", "change the one-time password first");
     pub(crate) const SESSION_REVOKED: Self =
         Self::unauthenticated("SESSION_REVOKED", "the session or its rights were revoked");
     pub(crate) const REVOCATION_UNKNOWN: Self = Self {

@@ -35,6 +35,8 @@ pub enum Who {
         session: SessionId,
         /// The roles he was given; none while a one-time password must be changed.
         roles: Arc<[Role]>,
+        /// His password is a one-time one.
+        must_change_password: bool,
     },
     /// A program that signs its requests.
     ApiKey {
@@ -122,6 +124,11 @@ impl Principal {
         }
     }
 
+    /// Whether a member acts who must change a one-time password before anything else.
+    pub fn must_change_password(&self) -> bool {
+        matches!(self.who, Who::Member { must_change_password: true, .. })
+    }
+
     /// The member's session; nobody else has one.
     pub fn session(&self) -> Option<SessionId> {
         match &self.who {
@@ -138,10 +145,11 @@ impl Principal {
             ..Default::default()
         };
         match &self.who {
-            Who::Member { member, session, roles } => {
+            Who::Member { member, session, roles, must_change_password } => {
                 message.member_id = member.to_string();
                 message.session_id = session.to_string();
                 message.roles = roles.iter().map(|role| i32::from(*role)).collect();
+                message.must_change_password = *must_change_password;
             }
             Who::ApiKey { key, scopes } => {
                 message.api_key_id = key.to_string();
@@ -165,6 +173,7 @@ impl Principal {
                 member: message.member_id.parse().ok()?,
                 session: message.session_id.parse().ok()?,
                 roles: message.roles().collect(),
+                must_change_password: message.must_change_password,
             },
             (false, key, "") => Who::ApiKey { key: key.parse().ok()?, scopes: message.scopes().collect() },
             (false, "", access) => {

@@ -86,6 +86,8 @@ pub struct MethodAccess {
     pub guarded: bool,
     /// Has no HTTP route, on purpose.
     pub internal: bool,
+    /// Open also to a member who must change a one-time password.
+    pub before_password_change: bool,
 }
 
 /// Every RPC of the platform.

@@ -60,13 +60,22 @@ impl TestAccess {
         session: SessionId,
         roles: &[Role],
     ) -> PrincipalToken {
+        self.sign(tenant, Who::Member { member, session, roles: roles.into(), must_change_password: false })
+    }
+
+    /// The same of a member who must change a one-time password.
+    pub fn newcomer(&self, tenant: TenantId, member: MemberId, session: SessionId) -> PrincipalToken {
+        self.sign(tenant, Who::Member { member, session, roles: [].into(), must_change_password: true })
+    }
+
+    fn sign(&self, tenant: TenantId, who: Who) -> PrincipalToken {
         let now = self.clock.now();
         let millis = |at: time::OffsetDateTime| {
             i64::try_from(at.unix_timestamp_nanos() / 1_000_000).expect("a time of this century")
         };
         self.of(lethe_access::IDENTITY).sign_principal(&Principal {
             tenant,
-            who: Who::Member { member, session, roles: roles.into() },
+            who,
             issued_at_ms: millis(now),
             expires_at_ms: millis(now + Duration::from_secs(60)),
         })

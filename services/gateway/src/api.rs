@@ -74,6 +74,7 @@ fn members_routes() -> OpenApiRouter<App> {
         .routes(routes!(members::list_members, members::create_member))
         .routes(routes!(members::get_member, members::update_member))
         .routes(routes!(members::deactivate_member))
+        .routes(routes!(members::reset_password))
         .routes(routes!(roles::grant_role, roles::revoke_role))
         .routes(routes!(member_erasure::erase_member))
         .routes(routes!(member_erasure::get_member_erasure))

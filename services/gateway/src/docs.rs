@@ -43,6 +43,9 @@ while the first is at work, 422 with another body).
 
 **Lists** come in pages of at most 200; `next` is sealed, good for this list and these filters, and for a day.
 
+**A one-time password** must be changed first: until then everything but `GET /v1/self`, `PUT /v1/self/password` and logging out \
+answers 403 `PASSWORD_CHANGE_REQUIRED`; those say `x-lethe-before-password-change`.
+
 **Permissions.** Each operation names the one that it needs, and the roles that have it; a key has those in its scopes.
 
 **Limits** are counted in the windows that an operation names (a tenant's, and its member's or key's); what is left is told in `RateLimit` and `RateLimit-Policy`; 429 and 503 say in `Retry-After` when to come back.
@@ -88,7 +91,8 @@ const PROBLEMS: [(&str, u16, &str); 18] = [
     (
         "Forbidden",
         403,
-        "The member's roles, or the key's scopes, do not allow it, or the page's origin is another one.",
+        "The member's roles, or the key's scopes, do not allow it, or the page's origin is another one, or a one-time password \
+         must be changed first (`PASSWORD_CHANGE_REQUIRED`).",
     ),
     ("NotFound", 404, "There is no such thing, or it is somebody else's, or it is being erased."),
     ("NotAcceptable", 406, "The client accepts no JSON."),
@@ -122,6 +126,9 @@ pub(crate) fn complete(mut members: OpenApi, mut public: OpenApi) -> OpenApi {
             }
             operation.security = Some(security);
             describe_access(operation, permission);
+            if routes::rpc(operation).is_some_and(|rpc| rpc.before_password_change) {
+                extend(operation, "x-lethe-before-password-change", json!(true));
+            }
         }
     }
     for item in public.paths.paths.values_mut() {

@@ -1,7 +1,8 @@
 //! Who asks. A program signs its requests (`signed.rs`); a session's token comes as bearer or in a cookie. Identity turns it into a principal of a minute, which is
 //! kept, by the token's SHA-256, until ten seconds before its end or until a revocation voids it.
 //!
-//! The gateway decides nothing by roles: it only hands the principal on. Cookies come by themselves with requests that
+//! The gateway decides nothing by roles: it only hands the principal on, and sends a member with a one-time password away
+//! before it reads what he wants; the services refuse him too. Cookies come by themselves with requests that
 //! other pages cause, so that every change by cookie must prove where it comes from.
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +16,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use lethe_access::{
-    Access, Actor, Principal, PrincipalToken, Revocation, Revoked,
+    Access, Actor, Denied, Principal, PrincipalToken, Revocation, Revoked,
     signature::{self, Signature},
 };
 use lethe_ambient::Clock;
@@ -24,7 +25,7 @@ use lethe_proto::identity::{AuthenticateRequest, identity_service_client::Identi
 use lethe_service::{CallContext, Failure, Peers};
 use moka::future::Cache;
 use tokio::time::{Instant, timeout_at};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::{
     App, body, cookie,
@@ -265,6 +266,11 @@ async fn admit(
         Actor::Operator(access) => windows.member.take_of(access, plan.member, now)?,
     };
     let left = left.tighter_of(windows.tenant.take_of(principal.tenant, plan.tenant, now)?);
+    if principal.must_change_password()
+        && !signed::route(app, &parts).is_some_and(|route| route.rpc.before_password_change)
+    {
+        return Err(Status::from(Denied::PASSWORD_CHANGE_REQUIRED).into());
+    }
     if let Actor::Operator(access) = principal.actor() {
         operator::record(app, &parts, principal.tenant, access).await?;
     }

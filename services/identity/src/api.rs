@@ -27,6 +27,7 @@ mod operator_access;
 mod participant;
 mod person;
 mod record_api_requests;
+mod reset_password;
 mod revoke_api_key;
 mod revoke_role;
 mod revoke_session;
@@ -110,20 +111,17 @@ impl Call {
         self.principal.actor().into()
     }
 
+    /// Whether the caller may do all that these roles may; one's own account is everybody's own.
+    pub(crate) fn may_all(&self, roles: &Roles) -> bool {
+        let has = |permission: &Permission| {
+            *permission == Permission::OwnAccount || self.principal.allows(*permission)
+        };
+        roles.as_slice().iter().all(|role| permissions(*role).iter().all(has))
+    }
+
     /// Whether an owner himself asks: a key is none, whatever its scopes.
     pub(crate) fn is_owner(&self) -> bool {
         self.principal.roles().contains(&Role::Owner)
-    }
-
-    /// While a one-time password must be changed, one's own account is not all one's own: the proto names what is.
-    pub(crate) async fn settled(&self, tx: &mut TenantTx) -> Result<(), Error> {
-        if !self.principal.roles().is_empty() {
-            return Ok(());
-        }
-        match store::member::get(tx, self.member()?).await? {
-            Some(row) if row.must_change_password => Err(Error::PasswordChangeRequired),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -254,10 +252,8 @@ pub(crate) fn may_touch(call: &Call, roles: &Roles) -> Result<(), Error> {
     if roles.has(Role::Owner) && !call.is_owner() {
         return Err(Error::OwnerRequired);
     }
-    let has =
-        |permission: &Permission| *permission == Permission::OwnAccount || call.principal.allows(*permission);
     let is_key = call.principal.actor().member().is_none();
-    if is_key && !roles.as_slice().iter().all(|role| permissions(*role).iter().all(has)) {
+    if is_key && !call.may_all(roles) {
         return Err(Error::PermissionDenied);
     }
     Ok(())
@@ -319,5 +315,6 @@ rpcs! {
     grant_role(GrantRoleRequest) -> Member;
     revoke_role(RevokeRoleRequest) -> Member;
     deactivate_member(DeactivateMemberRequest) -> Member;
+    reset_password(ResetPasswordRequest) -> ResetPasswordResponse;
     list_audit_events(ListAuditEventsRequest) -> ListAuditEventsResponse;
 }

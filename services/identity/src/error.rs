@@ -39,9 +39,6 @@ pub enum Error {
     /// The new password is the current one.
     #[error("the password is the same")]
     SamePassword,
-    /// A one-time password must be changed first.
-    #[error("the one-time password must be changed")]
-    PasswordChangeRequired,
     /// The roles do not allow it.
     #[error("the roles do not allow it")]
     PermissionDenied,
@@ -153,9 +150,6 @@ impl From<Error> for Failure {
                 Self::precondition("WRONG_PASSWORD", "is not the current password").at("current_password")
             }
             Error::SamePassword => Self::invalid("new_password", "is the current password"),
-            Error::PasswordChangeRequired => {
-                Self::permission("PASSWORD_CHANGE_REQUIRED", "change the one-time password first")
-            }
             Error::PermissionDenied => {
                 Self::permission("PERMISSION_DENIED", "the roles of this member do not allow it")
             }

@@ -73,6 +73,7 @@ impl Rig {
                 member: MemberId::new(Uuid::from_u128(2)),
                 session: SessionId::new(Uuid::from_u128(3)),
                 roles: roles.into(),
+                must_change_password: false,
             },
             issued_at_ms: now,
             expires_at_ms: now + 60_000,

@@ -6,7 +6,7 @@ use lethe_proto::{
     access,
     identity::{
         self as proto, CreateMemberRequest, DeactivateMemberRequest, GetMemberRequest, ListMembersRequest,
-        UpdateMemberRequest,
+        ResetPasswordRequest, UpdateMemberRequest,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -247,4 +247,28 @@ pub(crate) async fn deactivate_member(
     let answer = acting.identity().deactivate_member(request).await?.into_inner();
     acting.app.sessions().revoked(acting.session.principal.tenant, Revoked::Member(member));
     Ok(Member::reply(answer))
+}
+
+/// A password that was made for somebody.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OneTimePassword {
+    /// Shown once; it must be changed at the first log-in.
+    one_time_password: String,
+}
+
+/// Makes a new one-time password for another member who lost his, and ends his sessions. Each request makes another; not for
+/// somebody who may do more than who asks (403), nor for one who was deactivated (409).
+#[utoipa::path(post, path = "/v1/members/{member_id}/reset-password", tag = "members",
+    params(("member_id" = String, Path, description = "The member's id.", example = "mem_01998f2ac3e47b0f8a5d2f60b1c9e7aa")),
+    responses((status = 200, body = OneTimePassword)),
+    extensions(("x-lethe-rpc" = json!("ResetPassword"))))]
+pub(crate) async fn reset_password(
+    acting: Acting,
+    Id(member): Id<MemberId>,
+    _body: NoBody,
+) -> Result<Reply<OneTimePassword>, Problem> {
+    let request = ResetPasswordRequest { member_id: member.to_string() };
+    let one_time_password = acting.identity().reset_password(request).await?.into_inner().one_time_password;
+    acting.app.sessions().revoked(acting.session.principal.tenant, Revoked::Member(member));
+    Ok(Reply::ok(OneTimePassword { one_time_password }))
 }

@@ -11,7 +11,7 @@ use lethe_access::{PRINCIPAL, SERVICE_TOKEN};
 use lethe_proto::{METHODS, access::Acting, identity, messaging, retention};
 use serde_json::Value;
 
-use crate::support::{Edge, MEMBER, edge, request};
+use crate::support::{Edge, MEMBER, TOKEN, edge, request, who};
 
 /// A route of the document.
 #[derive(Debug, Clone)]
@@ -234,6 +234,26 @@ async fn nobody_gets_in_without_a_session() {
         assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"lethe\""));
     }
     assert!(edge.behind.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_one_time_password_opens_its_own_change_and_nothing_else() {
+    let edge = edge().await;
+    edge.lets_in_newcomer(TOKEN, who());
+    let mut open = BTreeSet::new();
+    for route in routes().into_iter().filter(|route| !route.is_public()) {
+        let answer = edge.send(route.request()).await;
+        let says = route.operation["x-lethe-before-password-change"] == true;
+        assert_eq!(answer.status.is_success(), says, "{} {}: {answer:?}", route.method, route.path);
+        if says {
+            open.insert(route.rpc);
+            continue;
+        }
+        assert_eq!(answer.problem(), (403, "PASSWORD_CHANGE_REQUIRED".to_owned(), None), "{}", route.path);
+        assert!(!route.operation["responses"]["403"].is_null(), "{} documents it", route.path);
+        assert_eq!(edge.behind.count(&route.rpc), 0, "{}", route.path);
+    }
+    assert_eq!(open, ["ChangePassword", "GetSelf", "LogOut"].map(str::to_owned).into());
 }
 
 #[tokio::test]

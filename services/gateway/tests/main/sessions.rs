@@ -98,6 +98,7 @@ async fn revoking_here_works_here_at_once() {
         (Method::DELETE, "/v1/sessions/current".to_owned(), ""),
         (Method::DELETE, format!("/v1/sessions/{session}"), ""),
         (Method::POST, format!("/v1/members/{member}/deactivate"), ""),
+        (Method::POST, format!("/v1/members/{member}/reset-password"), ""),
         (Method::DELETE, format!("/v1/members/{member}/roles/admin"), ""),
         (Method::PUT, format!("/v1/members/{member}/roles/admin"), ""),
         (Method::PUT, "/v1/self/password".to_owned(), r#"{"current_password":"a","new_password":"b"}"#),

@@ -281,6 +281,16 @@ impl Edge {
         });
     }
 
+    /// The same of a member who must change his one-time password.
+    pub(crate) fn lets_in_newcomer(&self, token: &str, who: (TenantId, MemberId, SessionId)) {
+        let (token, access) = (token.to_owned(), self.access.clone());
+        self.behind.on("Authenticate", move |message| {
+            assert_eq!(AuthenticateRequest::decode(message).expect("a token").token, token);
+            let principal = access.newcomer(who.0, who.1, who.2).to_bytes();
+            Ok(AuthenticateResponse { principal, plan: String::new() }.encode_to_vec())
+        });
+    }
+
     /// Sends a request as it is.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
         let mut request = request;

@@ -39,6 +39,7 @@ pub(super) async fn handle(
             member: holder.member,
             session: holder.session,
             roles: if holder.must_change_password { [].into() } else { holder.roles.as_slice().into() },
+            must_change_password: holder.must_change_password,
         },
         issued_at_ms,
         expires_at_ms: (issued_at_ms + TOKEN_LIFE_MS).min(ends_at_ms),

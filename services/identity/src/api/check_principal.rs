@@ -23,6 +23,7 @@ pub(super) async fn handle(
                 member: id("member_id", &asked.member_id)?,
                 session: id("session_id", &asked.session_id)?,
                 roles: [].into(),
+                must_change_password: false,
             }
         } else {
             Who::ApiKey { key: id("api_key_id", &asked.api_key_id)?, scopes: [].into() }

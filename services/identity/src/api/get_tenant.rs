@@ -9,7 +9,6 @@ use crate::{Error, store};
 pub(super) async fn handle(identity: &Identity, request: Request<GetTenantRequest>) -> Result<Tenant, Error> {
     let call = Call::of(&request)?;
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    call.settled(&mut tx).await?;
     let row = store::tenant::get(&mut tx).await?.ok_or(Error::NotFound("tenant"))?;
     Ok(super::tenant(&row))
 }

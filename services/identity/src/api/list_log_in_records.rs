@@ -26,7 +26,6 @@ pub(super) async fn handle(
         return Err(Error::PermissionDenied);
     }
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    call.settled(&mut tx).await?;
     if member != own && store::member::get(&mut tx, member).await?.is_none() {
         return Err(Error::NotFound("member"));
     }

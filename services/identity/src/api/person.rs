@@ -49,8 +49,7 @@ serve!(PersonService {
 });
 
 /// One's own, or somebody else's with the permission.
-async fn may(tx: &mut TenantTx, call: &Call, member: MemberId, others: Permission) -> Result<(), Error> {
-    call.settled(tx).await?;
+fn may(call: &Call, member: MemberId, others: Permission) -> Result<(), Error> {
     if member != call.member()? && !call.principal.allows(others) {
         return Err(Error::PermissionDenied);
     }
@@ -59,7 +58,7 @@ async fn may(tx: &mut TenantTx, call: &Call, member: MemberId, others: Permissio
 
 /// The member whose photo is changed; nobody else changes him until the transaction ends.
 async fn sitter(tx: &mut TenantTx, call: &Call, member: MemberId) -> Result<MemberRow, Error> {
-    may(tx, call, member, Permission::Members).await?;
+    may(call, member, Permission::Members)?;
     let row = store::member::lock(tx, member).await?.ok_or(Error::NotFound("member"))?;
     super::may_touch(call, &row.roles)?;
     Ok(row)

@@ -19,7 +19,6 @@ pub(super) async fn handle(
     let own = call.member()?;
     let mut told = Told::default();
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    call.settled(&mut tx).await?;
     let member = store::session::member_of(&mut tx, session).await?;
     if !member.is_some_and(|member| member == own || call.principal.allows(Permission::Members)) {
         return Err(Error::NotFound("session"));

@@ -111,8 +111,12 @@ mod tests {
 
     fn maker(role: Role) -> Principal {
         let id = Uuid::from_u128(1);
-        let who =
-            Who::Member { member: MemberId::new(id), session: SessionId::new(id), roles: [role].into() };
+        let who = Who::Member {
+            member: MemberId::new(id),
+            session: SessionId::new(id),
+            roles: [role].into(),
+            must_change_password: false,
+        };
         Principal { tenant: TenantId::new(id), who, issued_at_ms: 0, expires_at_ms: 1 }
     }
 

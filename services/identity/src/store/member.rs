@@ -256,6 +256,28 @@ pub async fn update_password(
     Ok(done.rows_affected() == 1)
 }
 
+/// Gives a one-time password.
+pub async fn reset_password(
+    tx: &mut TenantTx,
+    member: MemberId,
+    hash: &str,
+    void_before_ms: i64,
+) -> Result<(), sqlx::Error> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "update members set password_hash = $3, must_change_password = true,
+                            void_before_ms = greatest(void_before_ms, $4)
+          where tenant_id = $1 and member_id = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(member.uuid())
+    .bind(hash)
+    .bind(void_before_ms)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
 /// Whether the member is active with this very password, and stays so until the transaction ends.
 pub async fn hold(tx: &mut TenantTx, member: MemberId, password_hash: &str) -> Result<bool, sqlx::Error> {
     let tenant = tx.tenant();

@@ -10,8 +10,8 @@ use lethe_proto::{
         ApiKey, ApiRequest, AuthenticateSignatureRequest, AuthenticateSignatureResponse,
         CheckPrincipalRequest, CreateApiKeyRequest, CreateApiKeyResponse, DeactivateMemberRequest,
         GrantRoleRequest, LeaseRatesRequest, ListApiKeysRequest, ListApiRequestsRequest,
-        RecordApiRequestsRequest, RecordedRequest, RevokeApiKeyRequest, UseSignatureRequest,
-        api_key_service_client::ApiKeyServiceClient,
+        RecordApiRequestsRequest, RecordedRequest, ResetPasswordRequest, RevokeApiKeyRequest,
+        UseSignatureRequest, api_key_service_client::ApiKeyServiceClient,
     },
     request::{Idempotency, Page},
 };
@@ -365,6 +365,10 @@ async fn a_key_acts_as_itself_in_the_audit_trail_and_has_no_account() {
     let adam = rig.member(&owner, "adam@example.com", &[Role::Admin]).await;
     let adam = DeactivateMemberRequest { member_id: adam.member.member_id.clone() };
     assert_eq!(reason(machine.deactivate_member(adam).await), "PERMISSION_DENIED");
+    // Not even of whom it made: that one's password is his own by now.
+    let bob = created.member.clone().unwrap().member_id;
+    let reset = machine.reset_password(ResetPasswordRequest { member_id: bob }).await;
+    assert_eq!(reason(reset), "PERMISSION_DENIED");
     let own = machine.get_self(lethe_proto::identity::GetSelfRequest {}).await;
     assert_eq!(reason(own), "PERMISSION_DENIED");
     let more = client(&rig, Some(&principal)).create_api_key(wanted(&[Permission::ReadInbox])).await;

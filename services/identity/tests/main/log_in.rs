@@ -6,13 +6,16 @@ use lethe_access::Role;
 use lethe_identity::jobs::sweep_expired;
 use lethe_proto::identity::{
     ChangePasswordRequest, CreateMemberRequest, DeactivateMemberRequest, GetSelfRequest, GetTenantRequest,
-    ListLogInRecordsRequest, ListMembersRequest, ListSessionsRequest, LogInRequest, LogOutRequest,
-    RevokeSessionRequest,
+    ListAuditEventsRequest, ListLogInRecordsRequest, ListMembersRequest, ListSessionsRequest, LogInRequest,
+    LogOutRequest, ResetPasswordRequest, RevokeSessionRequest,
 };
 use lethe_service::Failure;
 use lethe_testkit::Databases;
 
-use crate::rig::{PASSWORD, Rig, field, new_member, reason};
+use crate::{
+    audit::events,
+    rig::{PASSWORD, Rig, Someone, dump, field, new_member, reason},
+};
 
 #[tokio::test]
 async fn a_one_time_password_opens_nothing_but_its_own_change() {
@@ -26,8 +29,8 @@ async fn a_one_time_password_opens_nothing_but_its_own_change() {
 
     let mut client = rig.as_member(&first);
     assert_eq!(client.get_self(GetSelfRequest {}).await.unwrap().into_inner().email, "owner@example.com");
-    assert_eq!(reason(client.list_members(ListMembersRequest::default()).await), "PERMISSION_DENIED");
     let must = "PASSWORD_CHANGE_REQUIRED";
+    assert_eq!(reason(client.list_members(ListMembersRequest::default()).await), must);
     assert_eq!(reason(client.list_sessions(ListSessionsRequest::default()).await), must);
     assert_eq!(reason(client.list_log_in_records(ListLogInRecordsRequest::default()).await), must);
     assert_eq!(reason(client.get_tenant(GetTenantRequest {}).await), must);
@@ -296,4 +299,43 @@ async fn id_17_a_crowd_of_log_ins_is_refused_at_once_and_others_are_served() {
     assert!(served.as_secs() < 2, "{served:?}");
     // And then there is room again.
     assert!(rig.log_in("acme", "owner@example.com", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_lost_password_is_made_anew_by_another_member_and_ends_the_sessions() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    let admin = rig.member(&owner, "admin@example.com", &[Role::Admin]).await;
+    let ada = rig.member(&owner, "ada@example.com", &[Role::Agent]).await;
+    let officer = rig.member(&owner, "officer@example.com", &[Role::PrivacyOfficer]).await;
+    let stranger = rig.owner("other").await;
+    let of = |member: &Someone| ResetPasswordRequest { member_id: member.member.member_id.clone() };
+    let mut by_admin = rig.as_member(&admin.principal);
+    assert_eq!(reason(by_admin.reset_password(of(&owner)).await), "OWNER_REQUIRED");
+    assert_eq!(reason(by_admin.reset_password(of(&admin)).await), "PERMISSION_DENIED", "one's own");
+    assert_eq!(reason(by_admin.reset_password(of(&officer)).await), "PERMISSION_DENIED", "he may hold");
+    assert_eq!(reason(by_admin.reset_password(of(&stranger)).await), "MEMBER_NOT_FOUND");
+    assert_eq!(reason(rig.as_member(&ada.principal).reset_password(of(&admin)).await), "PERMISSION_DENIED");
+
+    assert!(rig.log_in("acme", "officer@example.com", PASSWORD).await.is_ok(), "nothing was changed");
+    rig.as_member(&owner.principal).reset_password(of(&officer)).await.unwrap();
+
+    let lost = by_admin.reset_password(of(&ada)).await.unwrap().into_inner().one_time_password;
+    let one_time = by_admin.reset_password(of(&ada)).await.unwrap().into_inner().one_time_password;
+    assert_eq!(reason(rig.authenticate(&ada.token).await), "SESSION_INVALID");
+    assert_eq!(reason(rig.as_member(&ada.principal).get_self(GetSelfRequest {}).await), "SESSION_REVOKED");
+    for old in [PASSWORD, &lost] {
+        assert_eq!(reason(rig.log_in("acme", "ada@example.com", old).await), "LOG_IN_FAILED");
+    }
+    assert!(!dump(&rig.config.database).await.contains(&one_time), "only its hash is kept");
+    assert!(rig.log_in("acme", "ada@example.com", &one_time).await.unwrap().must_change_password);
+    rig.settle("acme", "ada@example.com", &one_time).await;
+    let about = ListAuditEventsRequest { target_id: ada.member.member_id.clone(), ..Default::default() };
+    let trail = events(&rig, &owner, about).await;
+    let resets: Vec<_> = trail.iter().filter(|event| event.action == "ResetPassword").collect();
+    assert_eq!((resets.len(), &resets[0].actor_id), (2, &admin.member.member_id));
+    let gone = DeactivateMemberRequest { member_id: ada.member.member_id.clone() };
+    by_admin.deactivate_member(gone).await.unwrap();
+    assert_eq!(reason(by_admin.reset_password(of(&ada)).await), "MEMBER_INACTIVE");
+    rig.world.stop().await;
 }

@@ -3,8 +3,8 @@
 use lethe_access::Role;
 use lethe_proto::{
     identity::{
-        CheckMemberRequest, CreateMemberRequest, DeactivateMemberRequest, GetMemberRequest, GetSelfRequest, GrantRoleRequest,
-        ListMembersRequest, RevokeRoleRequest, UpdateMemberRequest,
+        CheckMemberRequest, CreateMemberRequest, DeactivateMemberRequest, GetMemberRequest, GetSelfRequest,
+        GrantRoleRequest, ListMembersRequest, RevokeRoleRequest, UpdateMemberRequest,
     },
     request::{Idempotency, Page},
 };

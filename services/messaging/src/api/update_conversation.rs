@@ -90,8 +90,7 @@ async fn require_active(
         return Ok(());
     }
     let patience = state.config.conversations.identity_timeout();
-    let mut identity =
-        IdentityServiceClient::new(state.peers.client("identity", &context.within(patience)));
+    let mut identity = IdentityServiceClient::new(state.peers.client("identity", &context.within(patience)));
     let asked = identity.check_member(CheckMemberRequest { member_id: member.to_string() });
     let failure = match timeout(patience, asked).await {
         Ok(Ok(found)) if found.get_ref().active => return Ok(()),

@@ -38,7 +38,6 @@ pub(super) async fn handle(
     let (limit, after) = (Limit::of(asked.page.as_ref())?, PageKey::of(asked.page.as_ref())?);
     let member = call.member()?;
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    call.settled(&mut tx).await?;
     let row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
     let mut kept = store::own_data::list(&mut tx, member, after, limit).await?;
     drop(tx);

@@ -18,7 +18,7 @@ pub(super) async fn handle(
     let asked = request.get_ref();
     let member: MemberId = id("member_id", &asked.member_id)?;
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    super::may(&mut tx, &call, member, Permission::ReadInbox).await?;
+    super::may(&call, member, Permission::ReadInbox)?;
     let row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
     let photo = store::photo::get(&mut tx, member).await?.ok_or(Error::NotFound("photo"))?;
     drop(tx);

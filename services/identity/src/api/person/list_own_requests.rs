@@ -15,7 +15,6 @@ pub(super) async fn handle(
     let asked = request.get_ref();
     let (limit, after) = (Limit::of(asked.page.as_ref())?, PageKey::of(asked.page.as_ref())?);
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    call.settled(&mut tx).await?;
     let mut rows = store::member_request::of_member(&mut tx, call.member()?, after, limit).await?;
     drop(tx);
     let next = page::next(&mut rows, limit, |row| PageKey { at: row.received_at, id: row.id.uuid() });

@@ -31,7 +31,6 @@ pub(super) async fn handle(
     let body_mac = blind.fingerprint(b"identity MakeOwnRequest", &asked.encode_to_vec());
 
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    call.settled(&mut tx).await?;
     let of = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
     drop(tx);
     let mut row = MemberRequestRow {

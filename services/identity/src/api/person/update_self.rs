@@ -19,7 +19,6 @@ pub(super) async fn handle(
     let version = if_version(asked.if_version)?;
     let member = call.member()?;
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    call.settled(&mut tx).await?;
     let row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
     drop(tx);
     if asked.email.is_some() {
