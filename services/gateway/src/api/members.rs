@@ -256,8 +256,10 @@ pub(crate) struct OneTimePassword {
     one_time_password: String,
 }
 
-/// Makes a new one-time password for another member who lost his, and ends his sessions. Each request makes another; not for
-/// somebody who may do more than who asks (403), nor for one who was deactivated (409).
+/// Makes a new one-time password for another member, and ends his sessions.
+///
+/// For a member who lost his. Each request makes another; not for somebody who may do more than who asks (403), nor for one who was
+/// deactivated (409).
 #[utoipa::path(post, path = "/v1/members/{member_id}/reset-password", tag = "members",
     params(("member_id" = String, Path, description = "The member's id.", example = "mem_01998f2ac3e47b0f8a5d2f60b1c9e7aa")),
     responses((status = 200, body = OneTimePassword)),
