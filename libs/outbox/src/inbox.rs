@@ -23,11 +23,12 @@ pub async fn seen(tx: &mut TenantTx, consumer: &str, event: EventId) -> Result<b
     Ok(noted == 0)
 }
 
-/// Forgets at most `limit` pairs that are older than any event that can still come (a week). Answers how many.
+/// Forgets at most `limit` pairs, and as many tries of events, that are older than any event that can still come (a week). An
+/// event that is over forgot its tries itself, unless the process ended in between. Answers how many of what is most.
 ///
 /// # Errors
 /// When PostgreSQL does not answer.
-pub async fn sweep_inbox(db: &Database, limit: u32) -> Result<u64, sqlx::Error> {
+pub async fn sweep_consumed(db: &Database, limit: u32) -> Result<u64, sqlx::Error> {
     let gone = sqlx::query(
         "delete from inbox where (tenant_id, consumer, event_id) in (
              select tenant_id, consumer, event_id from inbox where seen_at < now() - interval '7 days' limit $1)",
@@ -35,5 +36,12 @@ pub async fn sweep_inbox(db: &Database, limit: u32) -> Result<u64, sqlx::Error> 
     .bind(i64::from(limit))
     .execute(db.jobs())
     .await?;
-    Ok(gone.rows_affected())
+    let tries = sqlx::query(
+        "delete from tries where (tenant_id, consumer, event_id) in (
+             select tenant_id, consumer, event_id from tries where begun_at < now() - interval '7 days' limit $1)",
+    )
+    .bind(i64::from(limit))
+    .execute(db.jobs())
+    .await?;
+    Ok(gone.rows_affected().max(tries.rows_affected()))
 }

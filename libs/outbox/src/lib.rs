@@ -24,7 +24,7 @@ pub use bus::Bus;
 pub use consumer::{Consume, ConsumeError, ConsumerConfig, consumer};
 pub use dead_letters::{DeadLetter, ReplayError, dead_letters, replay};
 pub use event::{Event, Malformed, Notification};
-pub use inbox::{seen, sweep_inbox};
+pub use inbox::{seen, sweep_consumed};
 pub use incarnation::{incarnation, raise_incarnation};
 pub use kinds::{KINDS, Kind, kind};
 pub use operation::operation;

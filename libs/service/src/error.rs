@@ -55,6 +55,16 @@ impl Failure {
         Self::new(Code::NotFound, reason, format!("there is no such {}", noun.replace('_', " ")))
     }
 
+    /// NOT_FOUND with the reason `<NOUN>_GONE`: a request that created is repeated, and what it made is there no more.
+    pub fn gone(noun: &str) -> Self {
+        let reason = format!("{}_GONE", noun.to_uppercase().replace([' ', '-'], "_"));
+        Self::new(
+            Code::NotFound,
+            reason,
+            format!("the {} that this request made is gone", noun.replace('_', " ")),
+        )
+    }
+
     /// ALREADY_EXISTS: two wanted the same.
     pub fn conflict(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(Code::AlreadyExists, reason, message)

@@ -14,6 +14,7 @@ mod get_member;
 mod get_self;
 mod get_tenant;
 mod grant_role;
+mod idempotency;
 mod lease_rates;
 mod list_api_keys;
 mod list_api_requests;
@@ -109,6 +110,16 @@ impl Call {
 
     pub(crate) fn actor(&self) -> Actor {
         self.principal.actor().into()
+    }
+
+    /// What the audit event of this call says.
+    pub(crate) fn done(
+        &self,
+        action: &'static str,
+        target_kind: &'static str,
+        target: impl ToString,
+    ) -> Done<'_> {
+        Done { action, target_kind, target_id: target.to_string(), request_id: &self.request_id }
     }
 
     /// Whether the caller may do all that these roles may; one's own account is everybody's own.

@@ -11,7 +11,7 @@ use lethe_service::TenantTx;
 
 use crate::{
     Error,
-    api::{Call, Done, Identity, Told, may_touch},
+    api::{Call, Identity, Told, may_touch},
     domain::{member_erasure::Mode, member_request::State},
     enrol, store,
     store::{
@@ -99,12 +99,7 @@ pub(crate) async fn begin(
     };
     store::member_erasure::insert(&mut tx, &erasure).await?;
     identity.revoke(&mut tx, &mut told, Revoked::Member(member), left.void_before_ms).await?;
-    let done = Done {
-        action: "EraseMember",
-        target_kind: "member",
-        target_id: member.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done("EraseMember", "member", member);
     identity.record_detail(&mut tx, call.actor(), done, mode.word()).await?;
     tx.commit().await?;
     identity.tell(told);
@@ -134,12 +129,7 @@ async fn grant_requests(
 ) -> Result<(), Error> {
     let closed_by = call.principal.actor().to_string();
     for request in store::member_request::grant_all(tx, member, &closed_by, identity.0.clock.now()).await? {
-        let done = Done {
-            action: "CloseMemberRequest",
-            target_kind: "member_request",
-            target_id: request.to_string(),
-            request_id: &call.request_id,
-        };
+        let done = call.done("CloseMemberRequest", "member_request", request);
         identity.record_detail(tx, call.actor(), done, &State::Granted.word()).await?;
     }
     Ok(())

@@ -21,6 +21,9 @@ pub enum Error {
     /// There is no such thing, or it is somebody else's: "member", "session", "tenant".
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// It was made by the request that is repeated here, and is gone: "team", ...
+    #[error("the {0} is gone")]
+    Gone(&'static str),
     /// Unknown tenant, unknown member, inactive member or wrong password: nobody learns which.
     #[error("log-in failed")]
     LogInFailed,
@@ -137,6 +140,7 @@ impl From<Error> for Failure {
             Error::Invalid(invalid) => Self::invalid(invalid.field, invalid.message),
             Error::Field(failure) => failure,
             Error::NotFound(noun) => Self::not_found(noun),
+            Error::Gone(noun) => Self::gone(noun),
             Error::LogInFailed => {
                 Self::unauthenticated("LOG_IN_FAILED", "tenant, e-mail address and password do not fit")
             }

@@ -144,11 +144,7 @@ impl From<Error> for Failure {
             Error::Merged(survivor) => {
                 Self::precondition("CONTACT_MERGED", format!("the contact was merged: it is {survivor} now"))
             }
-            Error::Gone(noun) => Self::new(
-                Code::NotFound,
-                format!("{}_GONE", noun.to_uppercase()),
-                format!("the {noun} that this request made is gone"),
-            ),
+            Error::Gone(noun) => Self::gone(noun),
             Error::KeyReused => Self {
                 reason: "IDEMPOTENCY_KEY_REUSED".into(),
                 ..Self::invalid("idempotency.key", "was used with another request")

@@ -7,7 +7,7 @@ use lethe_service::{Job, Progress};
 use sqlx::Row;
 
 use super::RelayConfig;
-use crate::{Bus, sweep_inbox};
+use crate::{Bus, sweep_consumed};
 
 /// Rows in one sweeping statement.
 const SWEEP: u32 = 5_000;
@@ -53,15 +53,6 @@ async fn keep(bus: &Bus) -> Result<Progress, sqlx::Error> {
     .execute(pool)
     .await?
     .rows_affected();
-    let forgotten = sweep_inbox(&bus.db, SWEEP).await?;
-    // An event that is over forgot its tries itself, unless the process ended in between.
-    let tries = sqlx::query(
-        "delete from tries where (tenant_id, consumer, event_id) in (
-             select tenant_id, consumer, event_id from tries where begun_at < now() - interval '7 days' limit $1)",
-    )
-    .bind(i64::from(SWEEP))
-    .execute(pool)
-    .await?
-    .rows_affected();
-    Ok(if stray.max(forgotten).max(tries) >= u64::from(SWEEP) { Progress::More } else { Progress::Idle })
+    let forgotten = sweep_consumed(&bus.db, SWEEP).await?;
+    Ok(if stray.max(forgotten) >= u64::from(SWEEP) { Progress::More } else { Progress::Idle })
 }

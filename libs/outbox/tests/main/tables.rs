@@ -88,7 +88,7 @@ async fn old_partitions_are_dropped_but_none_with_an_unpublished_event() {
 }
 
 #[tokio::test]
-async fn the_inbox_forgets_after_a_week() {
+async fn the_inbox_and_the_tries_forget_after_a_week() {
     let rig = Rig::new().await;
     let mut tx = rig.bus.db.tenant(rig.tenant).await.unwrap();
     for age in [1, 8, 9] {
@@ -101,10 +101,21 @@ async fn the_inbox_forgets_after_a_week() {
         .await
         .unwrap();
     }
+    for age in [1, 8, 9, 10] {
+        sqlx::query(
+            "insert into tries (tenant_id, consumer, event_id, tries, begun_at)
+             values ($1, 'test', gen_random_uuid(), 1, now() - $2 * interval '1 day')",
+        )
+        .bind(rig.tenant.uuid())
+        .bind(f64::from(age))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    }
     tx.commit().await.unwrap();
-    assert_eq!(lethe_outbox::sweep_inbox(&rig.bus.db, 1).await.unwrap(), 1);
-    assert_eq!(lethe_outbox::sweep_inbox(&rig.bus.db, 10).await.unwrap(), 1);
-    assert_eq!(lethe_outbox::sweep_inbox(&rig.bus.db, 10).await.unwrap(), 0);
+    assert_eq!(lethe_outbox::sweep_consumed(&rig.bus.db, 1).await.unwrap(), 1);
+    assert_eq!(lethe_outbox::sweep_consumed(&rig.bus.db, 10).await.unwrap(), 2, "the tries that are left");
+    assert_eq!(lethe_outbox::sweep_consumed(&rig.bus.db, 10).await.unwrap(), 0);
     rig.stop().await;
 }
 

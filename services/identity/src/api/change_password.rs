@@ -5,7 +5,7 @@ use lethe_access::Revoked;
 use lethe_proto::identity::{ChangePasswordRequest, ChangePasswordResponse};
 use tonic::Request;
 
-use super::{Call, Done, Identity, Told};
+use super::{Call, Identity, Told};
 use crate::{Error, domain::password::Password, store};
 
 pub(super) async fn handle(
@@ -46,12 +46,7 @@ pub(super) async fn handle(
         identity.revoke(&mut tx, &mut told, Revoked::Session(ended), void_before_ms).await?;
     }
     identity.revoke(&mut tx, &mut told, Revoked::Member(row.id), void_before_ms).await?;
-    let done = Done {
-        action: "ChangePassword",
-        target_kind: "member",
-        target_id: row.id.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done("ChangePassword", "member", row.id);
     identity.record(&mut tx, call.actor(), done).await?;
     tx.commit().await?;
     identity.tell(told);

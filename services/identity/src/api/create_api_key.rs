@@ -10,7 +10,10 @@ use prost::Message;
 use tonic::Request;
 use zeroize::Zeroizing;
 
-use super::{Call, Done, Identity, create_member::key};
+use super::{
+    Call, Identity,
+    idempotency::{key, made_before},
+};
 use crate::{
     Error,
     domain::api_key::{KeyName, Scopes, end, per_minute},
@@ -99,13 +102,10 @@ async fn replay(
 ) -> Result<Option<CreateApiKeyResponse>, Error> {
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     let who = call.principal.actor().uuid();
-    let Some(used) = store::idempotency::get(&mut tx, RPC, who, key).await? else { return Ok(None) };
-    if used.body_mac != body_mac {
-        return Err(Error::KeyReused);
-    }
-    let found = store::api_key::get(&mut tx, ApiKeyId::new(used.resource)).await?;
+    let Some(made) = made_before(&mut tx, (RPC, who, key), body_mac).await? else { return Ok(None) };
+    let found = store::api_key::get(&mut tx, ApiKeyId::new(made)).await?;
     drop(tx);
-    let (row, last_used_at) = found.ok_or(Error::NotFound("api key"))?;
+    let (row, last_used_at) = found.ok_or(Error::Gone("api key"))?;
     let api_key = identity.api_key(call.tenant(), &row, last_used_at).await?;
     Ok(Some(CreateApiKeyResponse { api_key: Some(api_key), secret: String::new() }))
 }
@@ -132,12 +132,7 @@ async fn insert(
         return Err(Error::TooManyApiKeys);
     }
     store::api_key::insert(&mut tx, row).await?;
-    let done = Done {
-        action: RPC,
-        target_kind: "api_key",
-        target_id: row.id.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done(RPC, "api_key", row.id);
     identity.record(&mut tx, call.actor(), done).await?;
     Ok(Some(tx))
 }

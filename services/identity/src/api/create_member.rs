@@ -2,19 +2,18 @@
 //! the password.
 
 use lethe_ids::MemberId;
-use lethe_proto::{
-    identity::{CreateMemberRequest, CreateMemberResponse},
-    request::Idempotency,
-};
+use lethe_proto::identity::{CreateMemberRequest, CreateMemberResponse};
 use lethe_service::TenantTx;
 use prost::Message;
 use tonic::Request;
 
-use super::{Call, Done, Identity};
+use super::{
+    Call, Identity,
+    idempotency::{key, made_before},
+};
 use crate::{
     Error,
     domain::{
-        Invalid,
         member::{Profile, Roles},
         password::{BcryptHash, Password},
     },
@@ -23,7 +22,6 @@ use crate::{
 };
 
 const RPC: &str = "CreateMember";
-const LONGEST_KEY: usize = 64;
 
 pub(super) async fn handle(
     identity: &Identity,
@@ -78,20 +76,6 @@ pub(super) async fn handle(
     }
 }
 
-/// The key of a request that creates, if it has one.
-pub(super) fn key(idempotency: Option<Idempotency>) -> Result<Option<String>, Error> {
-    let Some(Idempotency { key }) = idempotency.filter(|given| !given.key.is_empty()) else {
-        return Ok(None);
-    };
-    let fits = key.len() <= LONGEST_KEY
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if fits {
-        Ok(Some(key))
-    } else {
-        Err(Invalid::new("idempotency.key", "must be 1 to 64 of A-Z, a-z, 0-9, _ and -").into())
-    }
-}
-
 /// What the key made before: the member as he is now, without a password.
 async fn replay(
     identity: &Identity,
@@ -100,15 +84,11 @@ async fn replay(
     body_mac: &[u8; 32],
 ) -> Result<Option<CreateMemberResponse>, Error> {
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    let Some(used) = store::idempotency::get(&mut tx, RPC, call.principal.actor().uuid(), key).await? else {
-        return Ok(None);
-    };
-    if used.body_mac != body_mac {
-        return Err(Error::KeyReused);
-    }
-    let row = store::member::get(&mut tx, MemberId::new(used.resource)).await?;
+    let who = call.principal.actor().uuid();
+    let Some(made) = made_before(&mut tx, (RPC, who, key), body_mac).await? else { return Ok(None) };
+    let row = store::member::get(&mut tx, MemberId::new(made)).await?;
     drop(tx);
-    let row = row.ok_or(Error::NotFound("member"))?;
+    let row = row.ok_or(Error::Gone("member"))?;
     let member = identity.member(call.tenant(), &row).await?;
     Ok(Some(CreateMemberResponse { member: Some(member), one_time_password: String::new() }))
 }
@@ -130,12 +110,7 @@ async fn insert(
         }
     }
     store::member::insert(&mut tx, row).await?;
-    let done = Done {
-        action: RPC,
-        target_kind: "member",
-        target_id: row.id.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done(RPC, "member", row.id);
     identity.record(&mut tx, call.actor(), done).await?;
     Ok(Some(tx))
 }

@@ -6,7 +6,7 @@ use lethe_proto::identity::{DeactivateMemberRequest, Member};
 use lethe_service::id;
 use tonic::Request;
 
-use super::{Call, Done, Identity, Told};
+use super::{Call, Identity, Told};
 use crate::{Error, store};
 
 pub(super) async fn handle(
@@ -32,12 +32,7 @@ pub(super) async fn handle(
         store::member::update_rights(&mut tx, row.id, &row.roles, row.active, void_before_ms).await?;
         store::session::delete_all(&mut tx, row.id, None).await?;
         identity.revoke(&mut tx, &mut told, Revoked::Member(row.id), void_before_ms).await?;
-        let done = Done {
-            action: "DeactivateMember",
-            target_kind: "member",
-            target_id: row.id.to_string(),
-            request_id: &call.request_id,
-        };
+        let done = call.done("DeactivateMember", "member", row.id);
         identity.record(&mut tx, call.actor(), done).await?;
         tx.commit().await?;
         identity.tell(told);

@@ -7,7 +7,7 @@ use lethe_proto::identity::{GrantRoleRequest, Member};
 use lethe_service::id;
 use tonic::Request;
 
-use super::{Call, Done, Identity, Told};
+use super::{Call, Identity, Told};
 use crate::{
     Error,
     domain::member::{role, word},
@@ -33,12 +33,7 @@ pub(super) async fn handle(identity: &Identity, request: Request<GrantRoleReques
         row.version += 1;
         store::member::update_rights(&mut tx, row.id, &row.roles, row.active, void_before_ms).await?;
         identity.revoke(&mut tx, &mut told, Revoked::Member(row.id), void_before_ms).await?;
-        let done = Done {
-            action: "GrantRole",
-            target_kind: "member",
-            target_id: row.id.to_string(),
-            request_id: &call.request_id,
-        };
+        let done = call.done("GrantRole", "member", row.id);
         identity.record_detail(&mut tx, call.actor(), done, &word(role)).await?;
         tx.commit().await?;
         identity.tell(told);

@@ -4,7 +4,7 @@ use lethe_access::Revoked;
 use lethe_proto::identity::{LogOutRequest, LogOutResponse};
 use tonic::Request;
 
-use super::{Call, Done, Identity, Told};
+use super::{Call, Identity, Told};
 use crate::{Error, store};
 
 pub(super) async fn handle(
@@ -17,12 +17,7 @@ pub(super) async fn handle(
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     if store::session::delete(&mut tx, &[session]).await? > 0 {
         identity.revoke(&mut tx, &mut told, Revoked::Session(session), identity.0.clock.millis()).await?;
-        let done = Done {
-            action: "LogOut",
-            target_kind: "session",
-            target_id: session.to_string(),
-            request_id: &call.request_id,
-        };
+        let done = call.done("LogOut", "session", session);
         identity.record(&mut tx, call.actor(), done).await?;
         tx.commit().await?;
         identity.tell(told);

@@ -22,7 +22,7 @@ use lethe_proto::{
 use lethe_service::{Failure, TenantTx, timestamp};
 use tonic::{Request, Response, Status};
 
-use super::{Call, Done, Identity, serve};
+use super::{Call, Identity, serve};
 use crate::{
     Error,
     jobs::destroy_retired_units,
@@ -172,8 +172,4 @@ async fn member_requests(
         requests.push(member_request(identity, tenant, row).await?);
     }
     Ok(requests)
-}
-
-fn done<'a>(action: &'static str, member: MemberId, call: &'a Call) -> Done<'a> {
-    Done { action, target_kind: "member", target_id: member.to_string(), request_id: &call.request_id }
 }

@@ -10,7 +10,7 @@ use lethe_proto::identity::{ResetPasswordRequest, ResetPasswordResponse};
 use lethe_service::{TenantTx, id};
 use tonic::Request;
 
-use super::{Call, Done, Identity, Told};
+use super::{Call, Identity, Told};
 use crate::{
     Error,
     domain::password::Password,
@@ -42,12 +42,7 @@ pub(super) async fn handle(
     store::member::reset_password(&mut tx, row.id, &hash, void_before_ms).await?;
     store::session::delete_all(&mut tx, row.id, None).await?;
     identity.revoke(&mut tx, &mut told, Revoked::Member(row.id), void_before_ms).await?;
-    let done = Done {
-        action: "ResetPassword",
-        target_kind: "member",
-        target_id: row.id.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done("ResetPassword", "member", row.id);
     identity.record(&mut tx, call.actor(), done).await?;
     tx.commit().await?;
     identity.tell(told);

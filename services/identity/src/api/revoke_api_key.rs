@@ -6,7 +6,7 @@ use lethe_proto::identity::{ApiKey, RevokeApiKeyRequest};
 use lethe_service::id;
 use tonic::Request;
 
-use super::{Call, Done, Identity, Told};
+use super::{Call, Identity, Told};
 use crate::{Error, store};
 
 pub(super) async fn handle(
@@ -20,12 +20,7 @@ pub(super) async fn handle(
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     if store::api_key::revoke(&mut tx, key, clock.now()).await? {
         identity.revoke(&mut tx, &mut told, Revoked::ApiKey(key), clock.millis()).await?;
-        let done = Done {
-            action: "RevokeApiKey",
-            target_kind: "api_key",
-            target_id: key.to_string(),
-            request_id: &call.request_id,
-        };
+        let done = call.done("RevokeApiKey", "api_key", key);
         identity.record(&mut tx, call.actor(), done).await?;
     }
     let found = store::api_key::get(&mut tx, key).await?;

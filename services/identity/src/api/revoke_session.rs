@@ -7,7 +7,7 @@ use lethe_proto::identity::{RevokeSessionRequest, RevokeSessionResponse};
 use lethe_service::id;
 use tonic::Request;
 
-use super::{Call, Done, Identity, Told};
+use super::{Call, Identity, Told};
 use crate::{Error, store};
 
 pub(super) async fn handle(
@@ -25,12 +25,7 @@ pub(super) async fn handle(
     }
     store::session::delete(&mut tx, &[session]).await?;
     identity.revoke(&mut tx, &mut told, Revoked::Session(session), identity.0.clock.millis()).await?;
-    let done = Done {
-        action: "RevokeSession",
-        target_kind: "session",
-        target_id: session.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done("RevokeSession", "session", session);
     identity.record(&mut tx, call.actor(), done).await?;
     tx.commit().await?;
     identity.tell(told);

@@ -4,7 +4,7 @@
 use lethe_proto::identity::{SetPlanRequest, Tenant};
 use tonic::Request;
 
-use super::{Call, Done, Identity};
+use super::{Call, Identity};
 use crate::{Error, domain::tenant::plan, store};
 
 pub(super) async fn handle(identity: &Identity, request: Request<SetPlanRequest>) -> Result<Tenant, Error> {
@@ -17,12 +17,7 @@ pub(super) async fn handle(identity: &Identity, request: Request<SetPlanRequest>
         return Err(Error::VersionMismatch);
     }
     let row = store::tenant::get(&mut tx).await?.ok_or(Error::NotFound("tenant"))?;
-    let done = Done {
-        action: "SetPlan",
-        target_kind: "tenant",
-        target_id: row.id.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done("SetPlan", "tenant", row.id);
     identity.record_detail(&mut tx, call.actor(), done, &plan).await?;
     tx.commit().await?;
     Ok(super::tenant(&row))

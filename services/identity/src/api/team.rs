@@ -12,7 +12,7 @@ use lethe_proto::identity::{self as proto, team_service_server::TeamService};
 use lethe_service::timestamp;
 use tonic::{Request, Response, Status};
 
-use super::{Call, Done, Identity, serve};
+use super::{Identity, serve};
 use crate::store::team::TeamRow;
 
 serve!(TeamService {
@@ -34,9 +34,4 @@ fn team(row: TeamRow) -> proto::Team {
         version: row.version.unsigned_abs(),
         created_at: Some(timestamp(row.created_at)),
     }
-}
-
-/// The audit event of something done to a team.
-fn done<'a>(action: &'static str, team: lethe_ids::TeamId, call: &'a Call) -> Done<'a> {
-    Done { action, target_kind: "team", target_id: team.to_string(), request_id: &call.request_id }
 }

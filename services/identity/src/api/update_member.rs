@@ -8,7 +8,7 @@ use lethe_proto::identity::{Member, UpdateMemberRequest};
 use lethe_service::id;
 use tonic::Request;
 
-use super::{Call, Done, Identity};
+use super::{Call, Identity};
 use crate::{
     Error,
     enrol::{self, Unborn},
@@ -89,8 +89,7 @@ async fn write(
     {
         return Err(Error::VersionMismatch);
     }
-    let done =
-        Done { action, target_kind: "member", target_id: row.id.to_string(), request_id: &call.request_id };
+    let done = call.done(action, "member", row.id);
     identity.record(&mut tx, call.actor(), done).await?;
     tx.commit().await?;
     row.version += 1;

@@ -3,7 +3,7 @@
 use lethe_proto::identity::{Tenant, UpdateTenantRequest};
 use tonic::Request;
 
-use super::{Call, Done, Identity};
+use super::{Call, Identity};
 use crate::{Error, domain::tenant::Change, store};
 
 pub(super) async fn handle(
@@ -24,12 +24,7 @@ pub(super) async fn handle(
         return Err(Error::VersionMismatch);
     }
     row.version += 1;
-    let done = Done {
-        action: "UpdateTenant",
-        target_kind: "tenant",
-        target_id: row.id.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done("UpdateTenant", "tenant", row.id);
     identity.record(&mut tx, call.actor(), done).await?;
     tx.commit().await?;
     Ok(super::tenant(&row))

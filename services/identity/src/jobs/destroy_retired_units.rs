@@ -6,6 +6,7 @@ use std::time::Duration;
 use lethe_ids::TenantId;
 use lethe_service::{BuildError, Job, Progress};
 
+use super::Round;
 use crate::{Error, api::Identity, store};
 
 /// Units that one round looks at.
@@ -28,17 +29,11 @@ pub fn job(identity: &Identity) -> Job {
 /// When database or keystore do not answer; what is destroyed stays destroyed.
 pub async fn round(identity: &Identity) -> Result<Progress, BuildError> {
     let tenants = store::photo::retiring(&identity.0.db, BATCH).await?;
-    let mut failed = None;
-    for tenant in &tenants {
-        // One that cannot be served does not keep the others waiting.
-        if let Err(error) = of(identity, *tenant).await {
-            failed = Some(error);
-        }
+    let mut round = Round::default();
+    for tenant in tenants {
+        round.note(of(identity, tenant).await.map(|()| 1));
     }
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    Ok(if tenants.is_empty() { Progress::Idle } else { Progress::More })
+    round.end()
 }
 
 /// Destroys a batch of one tenant's. First the keystore, then the note: a crash in between does it again.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use lethe_ids::{ApiKeyId, ErasureId, TenantId};
 use lethe_service::{BuildError, Job, Progress};
+use time::OffsetDateTime;
 
+use super::Round;
 use crate::{Error, api::Identity, store};
 
 /// Rows of one statement, tenants and keys of one round.
@@ -31,24 +33,26 @@ pub fn job(identity: &Identity) -> Job {
 pub async fn round(identity: &Identity) -> Result<Progress, BuildError> {
     let (db, now) = (&identity.0.db, identity.0.clock.now());
     let kept = now - time::Duration::days(identity.0.config.api_keys.requests_days.into());
-    let mut gone = 0;
+    let mut round = Round::default();
     for tenant in store::api_request::due(db, kept, now - SIGNATURES, BATCH).await? {
-        let mut tx = db.tenant(tenant).await?;
-        gone += store::api_request::delete(&mut tx, kept, now - SIGNATURES, BATCH).await?;
-        tx.commit().await?;
+        round.note(forget_requests(identity, tenant, (kept, now - SIGNATURES)).await);
     }
-    let mut failed = None;
     for (tenant, key) in store::api_key::ended_before(db, kept, BATCH).await? {
-        match forget(identity, tenant, key).await {
-            Ok(()) => gone += 1,
-            // One that cannot be deleted does not keep the others.
-            Err(error) => failed = Some(error),
-        }
+        round.note(forget(identity, tenant, key).await.map(|()| 1));
     }
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    Ok(if gone > 0 { Progress::More } else { Progress::Idle })
+    round.end()
+}
+
+/// A batch of a tenant's requests and signatures older than these.
+async fn forget_requests(
+    identity: &Identity,
+    tenant: TenantId,
+    (requests, signatures): (OffsetDateTime, OffsetDateTime),
+) -> Result<u64, Error> {
+    let mut tx = identity.0.db.tenant(tenant).await?;
+    let gone = store::api_request::delete(&mut tx, requests, signatures, BATCH).await?;
+    tx.commit().await?;
+    Ok(gone)
 }
 
 /// A key with its secrets. They go before the row: what is left of them would have no owner that says where they are.

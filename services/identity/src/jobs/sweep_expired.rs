@@ -3,9 +3,14 @@
 
 use std::time::Duration;
 
+use lethe_ids::TenantId;
 use lethe_service::{BuildError, Job, Progress};
 
-use crate::{api::Identity, revocation::KEPT_S, store};
+use super::Round;
+use crate::{Error, api::Identity, revocation::KEPT_S, store};
+
+/// Rows of one statement over what was consumed.
+const CONSUMED: u32 = 5_000;
 
 /// The job.
 pub fn job(identity: &Identity) -> Job {
@@ -32,12 +37,17 @@ pub async fn round(identity: &Identity) -> Result<Progress, BuildError> {
         idempotency: now - time::Duration::hours(config.idempotency_hours.into()),
         revocations_s: KEPT_S,
     };
-    let mut gone = 0;
+    let mut round = Round::default();
     for tenant in store::due::tenants(&identity.0.db, &limits).await? {
-        let mut tx = identity.0.db.tenant(tenant).await?;
-        gone += store::due::delete(&mut tx, &limits).await?;
-        tx.commit().await?;
+        round.note(of(identity, tenant, &limits).await);
     }
-    gone += lethe_outbox::sweep_inbox(&identity.0.db, 5_000).await?;
-    Ok(if gone > 0 { Progress::More } else { Progress::Idle })
+    round.note(lethe_outbox::sweep_consumed(&identity.0.db, CONSUMED).await.map_err(Error::from));
+    round.end()
+}
+
+async fn of(identity: &Identity, tenant: TenantId, limits: &store::due::Limits) -> Result<u64, Error> {
+    let mut tx = identity.0.db.tenant(tenant).await?;
+    let gone = store::due::delete(&mut tx, limits).await?;
+    tx.commit().await?;
+    Ok(gone)
 }

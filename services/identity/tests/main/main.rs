@@ -17,5 +17,6 @@ mod photos;
 mod revocations;
 mod rig;
 mod sessions;
+mod sweeping;
 mod teams;
 mod tenants;

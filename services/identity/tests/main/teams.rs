@@ -57,6 +57,11 @@ async fn a_team_has_a_name_of_its_own_and_is_made_once() {
     assert_eq!(reason(client(&rig, &stranger.principal).delete_team(delete.clone()).await), "TEAM_NOT_FOUND");
     teams.delete_team(delete.clone()).await.unwrap();
     assert_eq!(reason(teams.delete_team(delete).await), "TEAM_NOT_FOUND");
+    assert_eq!(
+        reason(create(&rig, &owner.principal, "Sales", "k4").await),
+        "TEAM_GONE",
+        "it is not made anew"
+    );
     assert!(create(&rig, &owner.principal, "Sales", "k5").await.is_ok(), "the name is free");
 }
 

@@ -5,7 +5,10 @@ use lethe_proto::identity::{GrantOperatorAccessRequest, OperatorAccess};
 use prost::Message;
 use tonic::Request;
 
-use super::super::{Call, Identity, create_member::key};
+use super::super::{
+    Call, Identity,
+    idempotency::{key, made_before},
+};
 use crate::{
     Error,
     domain::operator_access::{State, Terms},
@@ -40,14 +43,10 @@ pub(super) async fn handle(
     if let Some(key) = &key {
         let used = Used { body_mac: body_mac.to_vec(), resource: row.id.uuid() };
         if !store::idempotency::insert(&mut tx, RPC, member.uuid(), key, &used, now).await? {
-            let used = store::idempotency::get(&mut tx, RPC, member.uuid(), key).await?;
-            let used = used.ok_or(Error::Corrupt("idempotency key"))?;
-            if used.body_mac != body_mac {
-                return Err(Error::KeyReused);
-            }
-            let made = OperatorAccessId::new(used.resource);
+            let made = made_before(&mut tx, (RPC, member.uuid(), key), &body_mac).await?;
+            let made = OperatorAccessId::new(made.ok_or(Error::Corrupt("idempotency key"))?);
             let made = store::operator_access::lock(&mut tx, made).await?;
-            return made.map(|made| super::access(made, now)).ok_or(Error::NotFound("operator_access"));
+            return made.map(|made| super::access(made, now)).ok_or(Error::Gone("operator access"));
         }
     }
     store::operator_access::insert(&mut tx, &row).await?;

@@ -6,7 +6,7 @@ use lethe_proto::identity::{CloseMemberRequestRequest, MemberRequest};
 use lethe_service::{Failure, id};
 use tonic::Request;
 
-use super::super::{Call, Done, Identity};
+use super::super::{Call, Identity};
 use crate::{
     Error,
     domain::{
@@ -107,12 +107,7 @@ async fn write(
         let row = get(identity, call, row.id).await?;
         return replay(identity, call, row, &answer).await;
     }
-    let done = Done {
-        action: "CloseMemberRequest",
-        target_kind: "member_request",
-        target_id: row.id.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done("CloseMemberRequest", "member_request", row.id);
     identity.record_detail(&mut tx, call.actor(), done, &row.state.word()).await?;
     tx.commit().await?;
     super::member_request(identity, call.tenant(), row).await

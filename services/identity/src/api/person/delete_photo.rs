@@ -17,7 +17,7 @@ pub(super) async fn handle(
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     super::sitter(&mut tx, &call, member).await?;
     if super::take_away(identity, &mut tx, member).await? {
-        identity.record(&mut tx, call.actor(), super::done("DeletePhoto", member, &call)).await?;
+        identity.record(&mut tx, call.actor(), call.done("DeletePhoto", "member", member)).await?;
         tx.commit().await?;
         super::destroy_retired(identity, call.tenant()).await;
     }

@@ -64,7 +64,7 @@ pub(super) async fn handle(
         return Ok(GetOwnDataResponse { records, categories: Vec::new(), next });
     }
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
-    identity.record(&mut tx, call.actor(), super::done("GetOwnData", member, &call)).await?;
+    identity.record(&mut tx, call.actor(), call.done("GetOwnData", "member", member)).await?;
     tx.commit().await?;
     Ok(GetOwnDataResponse { records, categories: categories(identity), next })
 }

@@ -6,7 +6,10 @@ use lethe_proto::identity::{MakeOwnRequestRequest, MemberRequest};
 use prost::Message;
 use tonic::Request;
 
-use super::super::{Call, Done, Identity, create_member::key};
+use super::super::{
+    Call, Identity,
+    idempotency::{key, made_before},
+};
 use crate::{
     Error,
     domain::member_request::{self, Kind, State},
@@ -57,13 +60,10 @@ pub(super) async fn handle(
         _ => return Err(Error::MemberInactive),
     }
     if let Some(key) = &key {
-        if let Some(used) = store::idempotency::get(&mut tx, RPC, member.uuid(), key).await? {
-            if used.body_mac != body_mac {
-                return Err(Error::KeyReused);
-            }
-            let made = store::member_request::get(&mut tx, MemberRequestId::new(used.resource)).await?;
+        if let Some(made) = made_before(&mut tx, (RPC, member.uuid(), key), &body_mac).await? {
+            let made = store::member_request::get(&mut tx, MemberRequestId::new(made)).await?;
             drop(tx);
-            let made = made.ok_or(Error::NotFound("member request"))?;
+            let made = made.ok_or(Error::Gone("member request"))?;
             return super::member_request(identity, call.tenant(), made).await;
         }
         let used = Used { body_mac: body_mac.to_vec(), resource: row.id.uuid() };
@@ -72,12 +72,7 @@ pub(super) async fn handle(
     if !store::member_request::insert(&mut tx, &row).await? {
         return Err(Error::RequestOpen);
     }
-    let done = Done {
-        action: RPC,
-        target_kind: "member_request",
-        target_id: row.id.to_string(),
-        request_id: &call.request_id,
-    };
+    let done = call.done(RPC, "member_request", row.id);
     identity.record_detail(&mut tx, call.actor(), done, &kind.word()).await?;
     tx.commit().await?;
     super::member_request(identity, call.tenant(), row).await

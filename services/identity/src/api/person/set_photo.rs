@@ -46,7 +46,7 @@ pub(super) async fn handle(
     }
     let replaced = super::take_away(identity, &mut tx, member).await?;
     store::photo::insert(&mut tx, member, &photo, identity.0.clock.now()).await?;
-    identity.record(&mut tx, call.actor(), super::done("SetPhoto", member, &call)).await?;
+    identity.record(&mut tx, call.actor(), call.done("SetPhoto", "member", member)).await?;
     tx.commit().await?;
     if replaced {
         super::destroy_retired(identity, tenant).await;

@@ -31,7 +31,7 @@ pub(super) async fn handle(
         if row.members > identity.0.config.teams.most_members.into() {
             return Err(Error::TooMany("members of the team"));
         }
-        identity.record(&mut tx, call.actor(), super::done("AddTeamMember", team, &call)).await?;
+        identity.record(&mut tx, call.actor(), call.done("AddTeamMember", "team", team)).await?;
         tx.commit().await?;
         return Ok(super::team(row));
     }

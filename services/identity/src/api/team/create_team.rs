@@ -5,7 +5,10 @@ use lethe_proto::identity::{CreateTeamRequest, Team};
 use prost::Message;
 use tonic::Request;
 
-use super::super::{Call, Identity, create_member::key};
+use super::super::{
+    Call, Identity,
+    idempotency::{key, made_before},
+};
 use crate::{
     Error,
     domain::team::TeamName,
@@ -34,12 +37,9 @@ pub(super) async fn handle(identity: &Identity, request: Request<CreateTeamReque
     // One at a time, so that the limit is one.
     store::tenant::lock(&mut tx).await?;
     if let Some(key) = &key {
-        if let Some(used) = store::idempotency::get(&mut tx, RPC, who, key).await? {
-            if used.body_mac != body_mac {
-                return Err(Error::KeyReused);
-            }
-            let made = store::team::get(&mut tx, TeamId::new(used.resource)).await?;
-            return made.map(super::team).ok_or(Error::NotFound("team"));
+        if let Some(made) = made_before(&mut tx, (RPC, who, key), &body_mac).await? {
+            let made = store::team::get(&mut tx, TeamId::new(made)).await?;
+            return made.map(super::team).ok_or(Error::Gone("team"));
         }
         let used = Used { body_mac: body_mac.to_vec(), resource: row.id.uuid() };
         store::idempotency::insert(&mut tx, RPC, who, key, &used, row.created_at).await?;
@@ -50,7 +50,7 @@ pub(super) async fn handle(identity: &Identity, request: Request<CreateTeamReque
     if !store::team::insert(&mut tx, &row).await? {
         return Err(Error::TeamNameTaken);
     }
-    identity.record(&mut tx, call.actor(), super::done(RPC, row.id, &call)).await?;
+    identity.record(&mut tx, call.actor(), call.done(RPC, "team", row.id)).await?;
     tx.commit().await?;
     Ok(super::team(row))
 }

@@ -18,7 +18,7 @@ pub(super) async fn handle(
     if !store::team::delete(&mut tx, team).await? {
         return Err(Error::NotFound("team"));
     }
-    identity.record(&mut tx, call.actor(), super::done("DeleteTeam", team, &call)).await?;
+    identity.record(&mut tx, call.actor(), call.done("DeleteTeam", "team", team)).await?;
     tx.commit().await?;
     Ok(DeleteTeamResponse {})
 }

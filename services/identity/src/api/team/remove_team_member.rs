@@ -23,7 +23,7 @@ pub(super) async fn handle(
     let removed = store::team::remove(&mut tx, team, member).await?;
     let row = store::team::get(&mut tx, team).await?.ok_or(Error::NotFound("team"))?;
     if removed {
-        identity.record(&mut tx, call.actor(), super::done("RemoveTeamMember", team, &call)).await?;
+        identity.record(&mut tx, call.actor(), call.done("RemoveTeamMember", "team", team)).await?;
         tx.commit().await?;
     }
     Ok(super::team(row))

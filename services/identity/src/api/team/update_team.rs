@@ -24,7 +24,7 @@ pub(super) async fn handle(identity: &Identity, request: Request<UpdateTeamReque
     if !store::team::update(&mut tx, team, version, name.as_str()).await? {
         return Err(Error::VersionMismatch);
     }
-    identity.record(&mut tx, call.actor(), super::done("UpdateTeam", team, &call)).await?;
+    identity.record(&mut tx, call.actor(), call.done("UpdateTeam", "team", team)).await?;
     tx.commit().await?;
     row.name = name.as_str().to_owned();
     row.version = version + 1;
