@@ -467,7 +467,11 @@ fn read(folder: &Path, part: &str, into: &mut String) {
         } else if path.extension().is_some_and(|extension| extension == "rs")
             && path.components().any(|component| component.as_os_str() == part)
         {
-            into.push_str(&fs::read_to_string(&path).expect("a source"));
+            let source = fs::read_to_string(&path).expect("a source");
+            // A job's name may be a constant of its file.
+            let name = source.split_once("const NAME: &str = ").and_then(|(_, rest)| rest.split(';').next());
+            let name = name.map(|name| source.replace("Job::every(NAME", &format!("Job::every({name}")));
+            into.push_str(&name.unwrap_or(source));
         }
     }
 }

@@ -4,20 +4,21 @@
 use std::time::Duration;
 
 use lethe_ids::TenantId;
-use lethe_service::{BuildError, Job, Progress};
+use lethe_service::{BuildError, Job, Progress, Round};
 
-use super::Round;
 use crate::{Error, api::Identity, store};
 
 /// Units that one round looks at.
 const BATCH: i64 = 100;
+
+const NAME: &str = "identity.destroy_retired_units";
 
 /// The job.
 pub fn job(identity: &Identity) -> Job {
     let interval = Duration::from_secs(identity.0.config.sweep.interval_s);
     let identity = identity.clone();
     let tasks = identity.0.tasks.clone();
-    Job::every("identity.destroy_retired_units", &tasks, interval, None, move || {
+    Job::every(NAME, &tasks, interval, None, move || {
         let identity = identity.clone();
         async move { round(&identity).await }
     })
@@ -29,9 +30,9 @@ pub fn job(identity: &Identity) -> Job {
 /// When database or keystore do not answer; what is destroyed stays destroyed.
 pub async fn round(identity: &Identity) -> Result<Progress, BuildError> {
     let tenants = store::photo::retiring(&identity.0.db, BATCH).await?;
-    let mut round = Round::default();
+    let mut round = Round::of(NAME);
     for tenant in tenants {
-        round.note(of(identity, tenant).await.map(|()| 1));
+        round.note(tenant, of(identity, tenant).await.map(|()| Progress::More));
     }
     round.end()
 }

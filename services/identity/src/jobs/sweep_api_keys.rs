@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use lethe_ids::{ApiKeyId, ErasureId, TenantId};
-use lethe_service::{BuildError, Job, Progress};
+use lethe_service::{BuildError, Job, Progress, Round};
 use time::OffsetDateTime;
 
-use super::Round;
 use crate::{Error, api::Identity, store};
 
 /// Rows of one statement, tenants and keys of one round.
@@ -15,12 +14,14 @@ const BATCH: i64 = 1_000;
 /// A signature is good for a minute before and after; what is older cannot be replayed.
 const SIGNATURES: time::Duration = time::Duration::minutes(10);
 
+const NAME: &str = "identity.sweep_api_keys";
+
 /// The job.
 pub fn job(identity: &Identity) -> Job {
     let interval = Duration::from_secs(identity.0.config.sweep.interval_s);
     let identity = identity.clone();
     let tasks = identity.0.tasks.clone();
-    Job::every("identity.sweep_api_keys", &tasks, interval, None, move || {
+    Job::every(NAME, &tasks, interval, None, move || {
         let identity = identity.clone();
         async move { round(&identity).await }
     })
@@ -33,12 +34,12 @@ pub fn job(identity: &Identity) -> Job {
 pub async fn round(identity: &Identity) -> Result<Progress, BuildError> {
     let (db, now) = (&identity.0.db, identity.0.clock.now());
     let kept = now - time::Duration::days(identity.0.config.api_keys.requests_days.into());
-    let mut round = Round::default();
+    let mut round = Round::of(NAME);
     for tenant in store::api_request::due(db, kept, now - SIGNATURES, BATCH).await? {
-        round.note(forget_requests(identity, tenant, (kept, now - SIGNATURES)).await);
+        round.note(tenant, forget_requests(identity, tenant, (kept, now - SIGNATURES)).await);
     }
     for (tenant, key) in store::api_key::ended_before(db, kept, BATCH).await? {
-        round.note(forget(identity, tenant, key).await.map(|()| 1));
+        round.note(key, forget(identity, tenant, key).await.map(|()| Progress::More));
     }
     round.end()
 }
@@ -48,11 +49,11 @@ async fn forget_requests(
     identity: &Identity,
     tenant: TenantId,
     (requests, signatures): (OffsetDateTime, OffsetDateTime),
-) -> Result<u64, Error> {
+) -> Result<Progress, Error> {
     let mut tx = identity.0.db.tenant(tenant).await?;
     let gone = store::api_request::delete(&mut tx, requests, signatures, BATCH).await?;
     tx.commit().await?;
-    Ok(gone)
+    Ok(if gone > 0 { Progress::More } else { Progress::Idle })
 }
 
 /// A key with its secrets. They go before the row: what is left of them would have no owner that says where they are.

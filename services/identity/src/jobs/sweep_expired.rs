@@ -4,20 +4,21 @@
 use std::time::Duration;
 
 use lethe_ids::TenantId;
-use lethe_service::{BuildError, Job, Progress};
+use lethe_service::{BuildError, Job, Progress, Round};
 
-use super::Round;
 use crate::{Error, api::Identity, revocation::KEPT_S, store};
 
 /// Rows of one statement over what was consumed.
 const CONSUMED: u32 = 5_000;
+
+const NAME: &str = "identity.sweep_expired";
 
 /// The job.
 pub fn job(identity: &Identity) -> Job {
     let interval = Duration::from_secs(identity.0.config.sweep.interval_s);
     let identity = identity.clone();
     let tasks = identity.0.tasks.clone();
-    Job::every("identity.sweep_expired", &tasks, interval, None, move || {
+    Job::every(NAME, &tasks, interval, None, move || {
         let identity = identity.clone();
         async move { round(&identity).await }
     })
@@ -37,17 +38,21 @@ pub async fn round(identity: &Identity) -> Result<Progress, BuildError> {
         idempotency: now - time::Duration::hours(config.idempotency_hours.into()),
         revocations_s: KEPT_S,
     };
-    let mut round = Round::default();
+    let mut round = Round::of(NAME);
     for tenant in store::due::tenants(&identity.0.db, &limits).await? {
-        round.note(of(identity, tenant, &limits).await);
+        round.note(tenant, of(identity, tenant, &limits).await);
     }
-    round.note(lethe_outbox::sweep_consumed(&identity.0.db, CONSUMED).await.map_err(Error::from));
+    round.note("what was consumed", lethe_outbox::sweep_consumed(&identity.0.db, CONSUMED).await.map(more));
     round.end()
 }
 
-async fn of(identity: &Identity, tenant: TenantId, limits: &store::due::Limits) -> Result<u64, Error> {
+async fn of(identity: &Identity, tenant: TenantId, limits: &store::due::Limits) -> Result<Progress, Error> {
     let mut tx = identity.0.db.tenant(tenant).await?;
     let gone = store::due::delete(&mut tx, limits).await?;
     tx.commit().await?;
-    Ok(gone)
+    Ok(more(gone))
+}
+
+fn more(gone: u64) -> Progress {
+    if gone > 0 { Progress::More } else { Progress::Idle }
 }

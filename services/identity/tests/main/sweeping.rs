@@ -53,12 +53,14 @@ async fn a_tenant_that_cannot_be_swept_keeps_no_other_waiting() {
         }
         refuse(&mut database, "log_in_records", bad).await;
         refuse(&mut database, "api_requests", bad).await;
-        assert!(sweep_expired::round(&rig.identity).await.is_err(), "that it failed is said");
-        assert!(sweep_api_keys::round(&rig.identity).await.is_err());
+        sweep_expired::round(&rig.identity).await.unwrap();
+        sweep_api_keys::round(&rig.identity).await.unwrap();
         for table in ["log_in_records", "api_requests"] {
             assert_eq!(rows(&mut database, table, good).await, 0, "{table}");
             assert!(rows(&mut database, table, bad).await > 0, "{table}");
         }
+        assert!(sweep_expired::round(&rig.identity).await.is_err(), "where nothing else is left it is said");
+        assert!(sweep_api_keys::round(&rig.identity).await.is_err());
     }
 }
 
