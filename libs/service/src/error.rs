@@ -80,6 +80,34 @@ impl Failure {
         Self::new(Code::Aborted, reason, message)
     }
 
+    /// ABORTED: the caller's `if_version` is not the current one.
+    pub fn version_mismatch() -> Self {
+        Self::aborted("VERSION_MISMATCH", "it was changed meanwhile").at("if_version")
+    }
+
+    /// INVALID_ARGUMENT: the idempotency key came before, with another request.
+    pub fn key_reused() -> Self {
+        let reused = Self::invalid("idempotency.key", "was used with another request");
+        Self { reason: "IDEMPOTENCY_KEY_REUSED".into(), ..reused }
+    }
+
+    /// FAILED_PRECONDITION with the reason `TOO_MANY_<NOUNS>`: there are as many as there may be, however long one waits.
+    pub fn too_many(nouns: &str) -> Self {
+        let reason = format!("TOO_MANY_{}", nouns.to_uppercase());
+        let message = format!("there are as many {} as there may be", nouns.replace('_', " "));
+        Self::new(Code::FailedPrecondition, reason, message)
+    }
+
+    /// FAILED_PRECONDITION: a participant of an erasure is asked about a scope that was never fenced there.
+    pub fn not_fenced() -> Self {
+        Self::precondition("NOT_FENCED", "the scope is not fenced here")
+    }
+
+    /// INVALID_ARGUMENT: the census of a scope does not open under the key that was given.
+    pub fn census_closed(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::invalid("census_key", "does not open the census").caused_by(source)
+    }
+
     /// PERMISSION_DENIED.
     pub fn permission(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, reason, message)

@@ -102,9 +102,6 @@ pub enum Error {
     /// The signature of a request is not taken.
     #[error("a signature is not taken")]
     Signature(#[source] Fault),
-    /// The tenant has as many API keys as it may.
-    #[error("too many API keys")]
-    TooManyApiKeys,
     /// The participant was called out of order.
     #[error("there is no fence")]
     NotFenced,
@@ -182,30 +179,17 @@ impl From<Error> for Failure {
             Error::VersionRequired => {
                 Self::precondition("VERSION_REQUIRED", "say which version is changed").at("if_version")
             }
-            Error::VersionMismatch => {
-                Self::aborted("VERSION_MISMATCH", "it was changed meanwhile").at("if_version")
-            }
+            Error::VersionMismatch => Self::version_mismatch(),
             Error::SlugTaken => Self::conflict("SLUG_TAKEN", "there is a tenant of this slug").at("slug"),
             Error::EmailTaken => Self::conflict("EMAIL_TAKEN", "another member has this address").at("email"),
             Error::TeamNameTaken => {
                 Self::conflict("TEAM_NAME_TAKEN", "another team has this name").at("name")
             }
-            Error::TooMany(what) => {
-                Self::precondition("TOO_MANY", format!("there are as many {what} as there may be"))
-            }
-            Error::KeyReused => Self {
-                reason: "IDEMPOTENCY_KEY_REUSED".into(),
-                ..Self::invalid("idempotency.key", "was used with another request")
-            },
+            Error::TooMany(nouns) => Self::too_many(nouns),
+            Error::KeyReused => Self::key_reused(),
             Error::Signature(fault) => Self::unauthenticated(fault.code(), fault.to_string()),
-            Error::TooManyApiKeys => Self::precondition(
-                "API_KEYS_FULL",
-                "there are as many API keys as a tenant may have: revoke one",
-            ),
-            Error::NotFenced => Self::precondition("NOT_FENCED", "the scope is not fenced here"),
-            Error::Census(source) => {
-                Self::invalid("census_key", "does not open the census").caused_by(source)
-            }
+            Error::NotFenced => Self::not_fenced(),
+            Error::Census(source) => Self::census_closed(source),
             Error::Key(KeyError::Unavailable(source)) => Self::unavailable("KEYSTORE_UNAVAILABLE", source),
             Error::Key(source) => Self::internal(source),
             Error::Sealed(source) => Self::internal(source),

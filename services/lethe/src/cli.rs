@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    Config, certificates, config, dead_letters, demo, dev, erasures, harden, migrate, operator, serve,
+    Config, certificates, config, dead_letters, demo, dev, erasures, harden, index, migrate, operator, serve,
     status, tenant, verify,
 };
 
@@ -48,6 +48,9 @@ enum Command {
     /// Erasures of all tenants that are under way.
     #[command(subcommand)]
     Erasures(ErasuresCommand),
+    /// The search index.
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// Runs the whole platform with servers of its own in a folder: for trying, developing and testing.
     Dev(Dev),
     /// Tells the product's story on a running platform: two tenants' chats, one person erased, the proof.
@@ -195,6 +198,21 @@ pub(crate) struct Hasten {
     pub(crate) erasure: String,
 }
 
+#[derive(Debug, Subcommand)]
+enum IndexCommand {
+    /// Drops what is indexed of a tenant and indexes it again from messaging; its searches find the rest as it comes.
+    Rebuild(Rebuild),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rebuild {
+    /// The tenant's id.
+    pub(crate) tenant: String,
+    /// Seconds to wait for it; it goes on without anybody who waits.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) timeout: u64,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
     /// Where servers, data, keys and logs are.
@@ -290,6 +308,7 @@ async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Erasures(ErasuresCommand::List) => erasures::list(load(file)?).await?,
         Command::Erasures(ErasuresCommand::Hasten(which)) => erasures::hasten(load(file)?, which).await?,
+        Command::Index(IndexCommand::Rebuild(which)) => index::rebuild(load(file)?, which).await?,
         Command::Dev(options) => dev::run(options).await?,
         Command::Demo(options) => return demo::run(options).await,
         Command::Verify(options) => return verify::run(&options),

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod dev;
 mod erasures;
 mod harden;
+mod index;
 mod migrate;
 mod operate;
 pub mod operator;

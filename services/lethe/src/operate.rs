@@ -6,12 +6,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::ensure;
 use lethe_access::{Access, Revocations};
 use lethe_ambient::{Clock, Entropy, Tasks};
-use lethe_outbox::{Bus, operation};
+use lethe_outbox::{Bus, Outbox, kind, operation};
 use lethe_proto::{
     operation::operation_service_client::OperationServiceClient,
     retention::{
         erasure_operation_service_client::ErasureOperationServiceClient,
         erasure_operation_service_server::ErasureOperationServiceServer,
+    },
+    search::{
+        index_operation_service_client::IndexOperationServiceClient,
+        index_operation_service_server::IndexOperationServiceServer,
     },
 };
 use lethe_service::{
@@ -65,6 +69,11 @@ impl Operation {
                 let erasures = lethe_retention::ErasureOperation { db, clock, due };
                 grpc = grpc.add_service(ErasureOperationServiceServer::new(erasures));
             }
+            if name == lethe_search::NAME {
+                let outbox = Outbox::new(kind::SEARCH_AUDIT_RECORDED, clock.clone(), entropy.clone());
+                let index = lethe_search::IndexOperation { db: db.clone(), outbox, due: Arc::default() };
+                grpc = grpc.add_service(IndexOperationServiceServer::new(index));
+            }
             let parts = Parts { name, grpc, jobs: Vec::new(), probes: Vec::new(), http: None };
             let (pipe, incoming) = Pipe::new();
             servers.push(Server::start(parts, &env, &config.server, Some(incoming))?);
@@ -91,6 +100,11 @@ impl Operation {
         ErasureOperationServiceClient::new(self.channel(lethe_retention::NAME))
     }
 
+    /// What search says of its index, within this time.
+    pub(crate) fn index(&self, within: Duration) -> IndexOperationServiceClient<PeerChannel> {
+        IndexOperationServiceClient::new(self.channel_for(lethe_search::NAME, within))
+    }
+
     /// The services' own databases, by service.
     pub(crate) fn databases(&self) -> &BTreeMap<&'static str, Database> {
         &self.databases
@@ -112,7 +126,11 @@ impl Operation {
     }
 
     fn channel(&self, service: &str) -> PeerChannel {
-        self.peers.client(service, &CallContext::for_job(OPERATOR, &self.entropy, TIMEOUT))
+        self.channel_for(service, TIMEOUT)
+    }
+
+    fn channel_for(&self, service: &str, within: Duration) -> PeerChannel {
+        self.peers.client(service, &CallContext::for_job(OPERATOR, &self.entropy, within))
     }
 }
 

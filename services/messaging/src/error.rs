@@ -90,9 +90,6 @@ pub(crate) enum Error {
     /// The contact changed again and again while it was being changed.
     #[error("the contact changes too fast")]
     Contended,
-    /// The tenant has as many webhook endpoints as it may.
-    #[error("too many webhook endpoints")]
-    TooManyEndpoints,
     /// The participant was called out of order.
     #[error("there is no fence")]
     NotFenced,
@@ -145,13 +142,8 @@ impl From<Error> for Failure {
                 Self::precondition("CONTACT_MERGED", format!("the contact was merged: it is {survivor} now"))
             }
             Error::Gone(noun) => Self::gone(noun),
-            Error::KeyReused => Self {
-                reason: "IDEMPOTENCY_KEY_REUSED".into(),
-                ..Self::invalid("idempotency.key", "was used with another request")
-            },
-            Error::VersionMismatch => {
-                Self::precondition("VERSION_MISMATCH", "it was changed meanwhile").at("if_version")
-            }
+            Error::KeyReused => Self::key_reused(),
+            Error::VersionMismatch => Self::version_mismatch(),
             Error::OptedOut => {
                 Self::precondition("CONTACT_OPTED_OUT", "the contact does not want to be written to")
             }
@@ -187,22 +179,13 @@ impl From<Error> for Failure {
                 format!("{}_NAME_TAKEN", noun.to_uppercase()),
                 format!("another {noun} has the name"),
             ),
-            Error::TooMany(nouns) => Self::new(
-                Code::FailedPrecondition,
-                format!("TOO_MANY_{}", nouns.to_uppercase()),
-                format!("there are as many {nouns} as there may be"),
-            ),
+            Error::TooMany(nouns) => Self::too_many(nouns),
             Error::Busy => Self::exhausted("TOO_MANY_CALLS", "too many messages wait; try again")
                 .retry_after(Duration::from_secs(1)),
             Error::TimedOut => Self::unavailable("ACCEPT_TIMED_OUT", "accepting took too long"),
             Error::Contended => Self::unavailable("CONTACT_CONTENDED", "the contact changes too fast"),
-            Error::TooManyEndpoints => {
-                Self::precondition("TOO_MANY_WEBHOOK_ENDPOINTS", "no more endpoints can be made")
-            }
-            Error::NotFenced => Self::precondition("NOT_FENCED", "the scope is not fenced here"),
-            Error::Census(source) => {
-                Self::invalid("census_key", "does not open the census").caused_by(source)
-            }
+            Error::NotFenced => Self::not_fenced(),
+            Error::Census(source) => Self::census_closed(source),
             Error::Key(KeyError::Unavailable(source)) => Self::unavailable("KEYSTORE_UNAVAILABLE", source),
             Error::Key(source) => Self::internal(source),
             Error::Sealed(source) => Self::internal(source),

@@ -84,11 +84,7 @@ impl From<Error> for Failure {
             Error::ErasureAlreadyOpen => {
                 Self::conflict("ERASURE_ALREADY_OPEN", "this contact has such an erasure that is not over")
             }
-            Error::IdempotencyKeyReused => Self::precondition(
-                "IDEMPOTENCY_KEY_REUSED",
-                "this idempotency key was used with another request",
-            )
-            .at("idempotency.key"),
+            Error::IdempotencyKeyReused => Self::key_reused(),
             Error::Confirmation(ConfirmationError::Wrong) => Self::precondition(
                 "CONFIRMATION_TOKEN_WRONG",
                 "is not the token of this erasure and its counts",
@@ -105,16 +101,12 @@ impl From<Error> for Failure {
             Error::ParticipantUnavailable { participant, source } => {
                 Self::unavailable("PARTICIPANT_UNAVAILABLE", format!("{participant} did not count: {source}"))
             }
-            Error::ScopeNotFenced => {
-                Self::precondition("SCOPE_NOT_FENCED", "this scope was never fenced here")
-            }
+            Error::ScopeNotFenced => Self::not_fenced(),
             Error::OtherErasureBeingFenced => Self::unavailable(
                 "OTHER_ERASURE_BEING_FENCED",
                 "another erasure of the contact is fenced first",
             ),
-            Error::CensusUnreadable => {
-                Self::precondition("CENSUS_UNREADABLE", "the census does not open under this key")
-            }
+            error @ Error::CensusUnreadable => Self::census_closed(error),
             Error::Database(error) => error.into(),
             Error::Key(error @ KeyError::Unavailable(_)) => Self::unavailable("KEYSTORE_UNAVAILABLE", error),
             error @ (Error::Key(_) | Error::Damaged | Error::CertificateKey(_)) => Self::internal(error),

@@ -9,7 +9,6 @@ mod verify_absent;
 
 use std::sync::Arc;
 
-use lethe_outbox::Outbox;
 use lethe_proto::{
     erasure::{
         self, CountRequest, CountResponse, FenceRequest, FenceResponse, PurgeRequest, PurgeResponse, Tally,
@@ -17,13 +16,15 @@ use lethe_proto::{
         participant_service_server::{ParticipantService, ParticipantServiceServer},
     },
     search::{
-        RebuildIndexRequest, RebuildIndexResponse, SearchMessagesRequest, SearchMessagesResponse,
+        SearchMessagesRequest, SearchMessagesResponse,
         search_service_server::{SearchService, SearchServiceServer},
     },
 };
 use lethe_service::{Failure, Peers, id};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, service::Routes};
+
+pub use rebuild_index::IndexOperation;
 
 use crate::{
     erase::{Reach, Scope},
@@ -34,7 +35,6 @@ use crate::{
 pub(crate) struct Api {
     pub(crate) indexer: Arc<Indexer>,
     pub(crate) peers: Peers,
-    pub(crate) outbox: Outbox,
     /// So many searches that wait look at the database at a time: the connections are the indexer's.
     pub(crate) looks: Semaphore,
 }
@@ -53,13 +53,6 @@ impl SearchService for Api {
         request: Request<SearchMessagesRequest>,
     ) -> Result<Response<SearchMessagesResponse>, Status> {
         Ok(Response::new(search_messages::search_messages(self, request).await?))
-    }
-
-    async fn rebuild_index(
-        &self,
-        request: Request<RebuildIndexRequest>,
-    ) -> Result<Response<RebuildIndexResponse>, Status> {
-        Ok(Response::new(rebuild_index::rebuild_index(self, request).await?))
     }
 }
 

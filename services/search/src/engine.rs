@@ -219,6 +219,13 @@ pub trait Engine: Send + Sync + 'static {
         tenant: TenantId,
         contact: Option<ContactId>,
     ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>>;
+    /// The first `most` of the tenant's messages that are visible and come after `after`. Ascending.
+    fn documents_after(
+        &self,
+        tenant: TenantId,
+        after: Option<MessageId>,
+        most: usize,
+    ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>>;
     /// The messages of a conversation that are visible. Ascending.
     fn conversation(
         &self,

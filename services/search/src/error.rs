@@ -62,11 +62,9 @@ impl From<Error> for Failure {
         match error {
             Error::Field(failure) => failure,
             Error::TenantUnknown => Self::not_found("tenant"),
-            Error::NotFenced => Self::precondition("NOT_FENCED", "the scope is not fenced here"),
+            Error::NotFenced => Self::not_fenced(),
             Error::ScopeReused => Self::conflict("SCOPE_REUSED", "the scope was fenced for another erasure"),
-            Error::Census(source) => {
-                Self::invalid("census_key", "does not open the census").caused_by(source)
-            }
+            Error::Census(source) => Self::census_closed(source),
             Error::ShardElsewhere => {
                 Self::unavailable("SHARD_ELSEWHERE", "another process has the shard, or its lease ran out")
             }

@@ -23,10 +23,12 @@ mod verify;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use lethe_outbox::{Bus, Outbox, consumer, kind, operation, relay};
+use lethe_proto::search::index_operation_service_server::IndexOperationServiceServer;
 use lethe_service::{BASE_MIGRATION, BuildError, Database, Env, Migration, Parts, Probe};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+pub use api::IndexOperation;
 pub use config::Config;
 use engine::{
     Engine, EngineError, Opened,
@@ -115,8 +117,10 @@ where
 
     let probes = vec![db.probe("postgres"), env.nats.probe(), held(leases)];
     let looks = Semaphore::new((indexer.config.database.max_connections / 4).max(1) as usize);
-    let grpc =
-        api::routes(api::Api { indexer, peers: env.peers, outbox, looks }).add_service(operation(&bus));
+    let index = IndexOperation { db, outbox, due: indexer.rebuild.clone() };
+    let grpc = api::routes(api::Api { indexer, peers: env.peers, looks })
+        .add_service(IndexOperationServiceServer::new(index))
+        .add_service(operation(&bus));
     Parts { name: NAME, grpc, jobs, probes, http: None }
 }
 

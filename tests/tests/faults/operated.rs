@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use lethe_tests::within;
+use serde_json::json;
 
-use super::stage::Stage;
+use super::stage::{Stage, talk, text};
 
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -23,6 +24,14 @@ async fn status_and_dead_letters_say_what_is_not_well_and_what_to_do() {
     assert!(said.contains(&format!("ready at {url}")), "{said}");
     assert!(said.contains("search-index is up to date with messaging"), "{said}");
     assert!(said.ends_with("All is well.\n"), "{said}");
+
+    let api = stage.owner(&url).await;
+    let tenant = text(&api.get("/v1/tenant").await.ok(), "tenant_id");
+    let conversation = talk(&api).await.conversation;
+    let wombat = json!({"text": "wombat"});
+    api.create(&format!("/v1/conversations/{conversation}/inbound-messages"), "wombat", wombat).await.ok();
+    let (is_done, said) = stage.command(&["index", "rebuild", &tenant]).await;
+    assert!(is_done && said == format!("{tenant} is indexed anew: 1 messages\n"), "{said}");
 
     // An event that its consumer cannot read, as a deployment gone wrong would leave it.
     let mut search = stage.superuser("search").await;

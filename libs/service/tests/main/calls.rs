@@ -90,7 +90,7 @@ async fn the_guard_stands_before_every_rpc() {
     let status = stage.client(&nobody).search_messages(question("look")).await.unwrap_err();
     assert_eq!(failure(&status).reason, "PRINCIPAL_MISSING");
     let status =
-        stage.client(&stage.context()).rebuild_index(RebuildIndexRequest::default()).await.unwrap_err();
+        stage.index(&stage.context()).rebuild_index(RebuildIndexRequest::default()).await.unwrap_err();
     assert_eq!(failure(&status).reason, "CALLER_NOT_ALLOWED");
     let auditor = stage.world.principal(stage.world.tenant(), &[lethe_access::Role::Auditor]);
     let auditor = stage.world.context(Some(auditor));

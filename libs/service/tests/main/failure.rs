@@ -15,7 +15,10 @@ fn a_failure_comes_back_as_it_went() {
         Failure::aborted("VERSION_CHANGED", "changed meanwhile"),
         Failure::permission("PERMISSION_DENIED", "may not"),
         Failure::unauthenticated("SESSION_ENDED", "log in again"),
-        Failure::exhausted("TOO_MANY", "later").retry_after(Duration::from_secs(3)),
+        Failure::version_mismatch(),
+        Failure::key_reused(),
+        Failure::too_many("api_keys"),
+        Failure::exhausted("TOO_MANY_CALLS", "later").retry_after(Duration::from_secs(3)),
         Failure::unavailable("DATABASE_UNAVAILABLE", "connection refused"),
         Failure::internal("row 7 of ten_… is odd"),
     ];

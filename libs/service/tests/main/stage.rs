@@ -7,6 +7,8 @@ use std::{
 
 use lethe_proto::search::{
     RebuildIndexRequest, RebuildIndexResponse, SearchMessagesRequest, SearchMessagesResponse,
+    index_operation_service_client::IndexOperationServiceClient,
+    index_operation_service_server::{IndexOperationService, IndexOperationServiceServer},
     search_service_client::SearchServiceClient,
     search_service_server::{SearchService, SearchServiceServer},
 };
@@ -57,7 +59,13 @@ impl SearchService for Search {
         }
         Ok(Response::new(SearchMessagesResponse::default()))
     }
+}
 
+/// What the gateway may not ask.
+struct Index;
+
+#[tonic::async_trait]
+impl IndexOperationService for Index {
     async fn rebuild_index(
         &self,
         _: Request<RebuildIndexRequest>,
@@ -93,7 +101,8 @@ impl Stage {
         let search = Search { seen: seen.clone(), peers: world.peers("gateway") };
         let parts = Parts {
             name: "search",
-            grpc: Routes::new(SearchServiceServer::new(search)),
+            grpc: Routes::new(SearchServiceServer::new(search))
+                .add_service(IndexOperationServiceServer::new(Index)),
             jobs: Vec::new(),
             probes,
             http: None,
@@ -112,6 +121,14 @@ impl Stage {
     /// A client in the process.
     pub(crate) fn client(&self, context: &CallContext) -> Client {
         SearchServiceClient::new(self.world.peers("gateway").client("search", context))
+    }
+
+    /// The operator's side of the service, as the gateway.
+    pub(crate) fn index(
+        &self,
+        context: &CallContext,
+    ) -> IndexOperationServiceClient<lethe_service::PeerChannel> {
+        IndexOperationServiceClient::new(self.world.peers("gateway").client("search", context))
     }
 
     /// Peers that reach the service over TCP.

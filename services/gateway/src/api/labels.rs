@@ -1,5 +1,6 @@
 //! Labels: the tenant's catalogue of them. Contacts and conversations carry their ids.
 
+use http::StatusCode;
 use lethe_ids::LabelId;
 use lethe_proto::messaging::{
     self as proto, CreateLabelRequest, DeleteLabelRequest, ListLabelsRequest, UpdateLabelRequest,
@@ -112,20 +113,16 @@ pub(crate) async fn update_label(
     Ok(Reply::ok(Label::from(label)).with_version(version))
 }
 
-/// Nothing is left to say.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Done {}
-
 /// Deletes a label. Its id may still stand on contacts and conversations, and names nothing there.
 #[utoipa::path(delete, path = "/v1/labels/{label_id}", tag = "labels",
     params(("label_id" = String, Path, description = "The label's id.", example = "lbl_01998f2ac3e47b0f8a5d2f60b1c9e7aa")),
-    responses((status = 200, body = Done)),
+    responses((status = 204, description = "The label is gone.")),
     extensions(("x-lethe-rpc" = json!("DeleteLabel"))))]
 pub(crate) async fn delete_label(
     acting: Acting,
     Id(label): Id<LabelId>,
     _body: NoBody,
-) -> Result<Reply<Done>, Problem> {
+) -> Result<StatusCode, Problem> {
     acting.labels().delete_label(DeleteLabelRequest { label_id: label.to_string() }).await?;
-    Ok(Reply::ok(Done {}))
+    Ok(StatusCode::NO_CONTENT)
 }

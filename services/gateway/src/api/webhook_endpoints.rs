@@ -1,5 +1,6 @@
 //! Webhook endpoints: where the tenant hears of its events.
 
+use http::StatusCode;
 use lethe_ids::WebhookEndpointId;
 use lethe_proto::messaging::{
     self as proto, CreateWebhookEndpointRequest, DeleteWebhookEndpointRequest, GetWebhookEndpointRequest,
@@ -235,27 +236,20 @@ pub(crate) async fn update_webhook_endpoint(
     Ok(WebhookEndpoint::reply(acting.webhooks().update_webhook_endpoint(request).await?.into_inner()))
 }
 
-/// An endpoint that is gone.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DeletedWebhookEndpoint {
-    #[schema(example = "whe_01998f2ac3e47b0f8a5d2f60b1c9e7aa")]
-    endpoint_id: String,
-}
-
 /// Deletes an endpoint: its secret is destroyed, and what was not delivered goes.
 #[utoipa::path(delete, path = "/v1/webhook-endpoints/{endpoint_id}", tag = "webhooks",
     params(("endpoint_id" = String, Path, description = "The endpoint's id.", example = "whe_01998f2ac3e47b0f8a5d2f60b1c9e7aa"), IfMatch),
-    responses((status = 200, body = DeletedWebhookEndpoint)),
+    responses((status = 204, description = "The endpoint is gone.")),
     extensions(("x-lethe-rpc" = json!("DeleteWebhookEndpoint"))))]
 pub(crate) async fn delete_webhook_endpoint(
     acting: Acting,
     Id(endpoint): Id<WebhookEndpointId>,
     IfMatch(if_version): IfMatch,
     _body: NoBody,
-) -> Result<Reply<DeletedWebhookEndpoint>, Problem> {
+) -> Result<StatusCode, Problem> {
     let request = DeleteWebhookEndpointRequest { endpoint_id: endpoint.to_string(), if_version };
     acting.webhooks().delete_webhook_endpoint(request).await?;
-    Ok(Reply::ok(DeletedWebhookEndpoint { endpoint_id: endpoint.to_string() }))
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Makes a new secret. The one before signs beside it for 24 hours.

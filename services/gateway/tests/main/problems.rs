@@ -52,7 +52,6 @@ async fn a_problem_is_whole() {
 #[tokio::test]
 async fn each_failure_has_its_status() {
     let edge = edge().await;
-    let aborted = Failure::aborted("VERSION_MISMATCH", "it was changed meanwhile").at("if_version");
     for (failure, status, code, field) in [
         (Failure::invalid("profile.phone", "is no number"), 422, "FIELD_INVALID", Some("phone")),
         (Failure::invalid("page.limit", "must be between 1 and 200"), 422, "FIELD_INVALID", Some("limit")),
@@ -63,12 +62,7 @@ async fn each_failure_has_its_status() {
             Some("after"),
         ),
         (Failure::invalid("idempotency.key", "is wrong"), 422, "FIELD_INVALID", Some("Idempotency-Key")),
-        (
-            Failure::new(Code::InvalidArgument, "IDEMPOTENCY_KEY_REUSED", "another body"),
-            422,
-            "IDEMPOTENCY_KEY_REUSED",
-            None,
-        ),
+        (Failure::key_reused(), 422, "IDEMPOTENCY_KEY_REUSED", Some("Idempotency-Key")),
         (
             Failure::new(Code::Aborted, "IDEMPOTENCY_KEY_IN_FLIGHT", "at work"),
             409,
@@ -81,7 +75,8 @@ async fn each_failure_has_its_status() {
             "VERSION_REQUIRED",
             Some("If-Match"),
         ),
-        (aborted, 412, "VERSION_MISMATCH", Some("If-Match")),
+        (Failure::version_mismatch(), 412, "VERSION_MISMATCH", Some("If-Match")),
+        (Failure::too_many("webhook_endpoints"), 409, "TOO_MANY_WEBHOOK_ENDPOINTS", None),
         (Failure::not_found("contact"), 404, "CONTACT_NOT_FOUND", None),
         (Failure::new(Code::NotFound, "RESOURCE_GONE", "was erased"), 410, "RESOURCE_GONE", None),
         (Failure::conflict("EMAIL_TAKEN", "is another's"), 409, "EMAIL_TAKEN", None),

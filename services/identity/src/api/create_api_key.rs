@@ -129,7 +129,7 @@ async fn insert(
         }
     }
     if store::api_key::living(&mut tx, row.created_at).await? >= identity.0.config.api_keys.most.into() {
-        return Err(Error::TooManyApiKeys);
+        return Err(Error::TooMany("api_keys"));
     }
     store::api_key::insert(&mut tx, row).await?;
     let done = call.done(RPC, "api_key", row.id);

@@ -137,7 +137,7 @@ async fn a_key_is_made_once_for_one_idempotency_key_and_as_many_as_configured() 
     assert!(!first.secret.is_empty() && again.secret.is_empty(), "a secret is said once");
     assert_eq!(reason(client.create_api_key(once("two")).await), "IDEMPOTENCY_KEY_REUSED");
     client.create_api_key(wanted(&[Permission::Send])).await.unwrap();
-    assert_eq!(reason(client.create_api_key(wanted(&[Permission::Send])).await), "API_KEYS_FULL");
+    assert_eq!(reason(client.create_api_key(wanted(&[Permission::Send])).await), "TOO_MANY_API_KEYS");
     let revoke = RevokeApiKeyRequest { api_key_id: first.api_key.unwrap().api_key_id };
     client.revoke_api_key(revoke).await.unwrap();
     client.create_api_key(wanted(&[Permission::Send])).await.unwrap();

@@ -258,7 +258,7 @@ async fn what_nobody_answers_lapses_and_gives_its_place_free() {
         ask(&rig).await;
     }
     let one_more = operator(&rig).request_operator_access(request(1)).await;
-    assert_eq!(reason(one_more), "TOO_MANY");
+    assert_eq!(reason(one_more), "TOO_MANY_ACCESS_REQUESTS");
     rig.world.clock.advance(7 * 24 * HOUR);
     let owner = Someone {
         principal: {

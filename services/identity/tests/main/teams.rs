@@ -122,12 +122,12 @@ async fn teams_and_their_members_are_bounded() {
     let ada = rig.member(&owner, "ada@example.com", &[]).await;
     let team = create(&rig, &owner.principal, "one", "k1").await.unwrap();
     create(&rig, &owner.principal, "two", "k2").await.unwrap();
-    assert_eq!(reason(create(&rig, &owner.principal, "three", "k3").await), "TOO_MANY");
+    assert_eq!(reason(create(&rig, &owner.principal, "three", "k3").await), "TOO_MANY_TEAMS");
     let add =
         |member: &str| AddTeamMemberRequest { team_id: team.team_id.clone(), member_id: member.to_owned() };
     let mut teams = client(&rig, &owner.principal);
     teams.add_team_member(add(&owner.member.member_id)).await.unwrap();
-    assert_eq!(reason(teams.add_team_member(add(&ada.member.member_id)).await), "TOO_MANY");
+    assert_eq!(reason(teams.add_team_member(add(&ada.member.member_id)).await), "TOO_MANY_TEAM_MEMBERS");
     let one = teams.get_team(GetTeamRequest { team_id: team.team_id.clone() }).await.unwrap();
     assert_eq!(one.into_inner().members, 1);
 }

@@ -47,7 +47,7 @@ pub(super) async fn create_webhook_endpoint(
 
     let mut tx = state.tx(tenant).await?;
     if webhook_endpoint::count_alone(&mut tx).await? >= most {
-        return Err(Error::TooManyEndpoints);
+        return Err(Error::TooMany("webhook_endpoints"));
     }
     if let Some(once) = once
         && !idempotency::insert(&mut tx, once, None::<ContactId>, endpoint.uuid(), at).await?

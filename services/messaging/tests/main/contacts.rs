@@ -183,7 +183,7 @@ async fn update_contact_rectifies_and_the_old_address_finds_nobody() {
     assert_eq!(rows, 1, "the old addresses left the blind index");
 
     let status = stage.contacts().update_contact(request.clone()).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "VERSION_MISMATCH"));
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "VERSION_MISMATCH"));
     let bad = UpdateContactRequest { name: Some("x".repeat(201)), if_version: 0, ..request.clone() };
     assert_eq!(field(&stage.contacts().update_contact(bad).await.unwrap_err()), "name");
     let nobody =

@@ -74,7 +74,7 @@ async fn update_conversation_compares_the_version() {
     assert_eq!((updated.status(), updated.version, updated.seq), (ConversationStatus::Resolved, 2, 3));
     assert_eq!(updated.assigned_member_id, member);
     let status = stage.conversations().update_conversation(request.clone()).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "VERSION_MISMATCH"));
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "VERSION_MISMATCH"));
     // The same again changes nothing; empty takes the member away, absent leaves all.
     let same = UpdateConversationRequest { if_version: 2, ..request.clone() };
     assert_eq!(stage.conversations().update_conversation(same).await.unwrap().into_inner(), updated);

@@ -41,8 +41,8 @@ async fn fence_purge_and_verify_may_come_twice() {
     let fence = FenceRequest { scope: Some(scope.clone()), census_key: key.clone().into() };
     let purge = PurgeRequest { scope: Some(scope.clone()), census_key: key.clone().into() };
     let verify = VerifyAbsentRequest { scope: Some(scope.clone()), census_key: key.into() };
-    assert_eq!(reason(client.purge(purge.clone()).await), "SCOPE_NOT_FENCED");
-    assert_eq!(reason(client.verify_absent(verify.clone()).await), "SCOPE_NOT_FENCED");
+    assert_eq!(reason(client.purge(purge.clone()).await), "NOT_FENCED");
+    assert_eq!(reason(client.verify_absent(verify.clone()).await), "NOT_FENCED");
 
     let fenced = client.fence(fence.clone()).await.unwrap().into_inner();
     assert_eq!(client.fence(fence).await.unwrap().into_inner(), fenced);
@@ -70,7 +70,7 @@ async fn fence_purge_and_verify_may_come_twice() {
     );
 
     let wrong = VerifyAbsentRequest { census_key: vec![2; 32].into(), ..verify };
-    assert_eq!(reason(client.verify_absent(wrong).await), "CENSUS_UNREADABLE");
+    assert_eq!(reason(client.verify_absent(wrong).await), "FIELD_INVALID");
 }
 
 #[tokio::test]

@@ -208,6 +208,15 @@ impl Engine for TantivyEngine {
         self.run(self.of(tenant), move |shard| shard.documents(tenant, contact)).boxed()
     }
 
+    fn documents_after(
+        &self,
+        tenant: TenantId,
+        after: Option<MessageId>,
+        most: usize,
+    ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>> {
+        self.run(self.of(tenant), move |shard| shard.documents_after(tenant, after, most)).boxed()
+    }
+
     fn conversation(
         &self,
         tenant: TenantId,

@@ -214,6 +214,14 @@ impl Engine for Between {
     ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>> {
         self.inner.documents(tenant, contact)
     }
+    fn documents_after(
+        &self,
+        tenant: TenantId,
+        after: Option<MessageId>,
+        most: usize,
+    ) -> BoxFuture<'_, Result<Vec<MessageId>, EngineError>> {
+        self.inner.documents_after(tenant, after, most)
+    }
     fn conversation(
         &self,
         tenant: TenantId,

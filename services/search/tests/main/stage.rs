@@ -14,6 +14,7 @@ use lethe_proto::{
     messaging::message_service_server::MessageServiceServer,
     search::{
         RebuildIndexRequest, SearchMessagesRequest, SearchMessagesResponse, WaitFor,
+        index_operation_service_client::IndexOperationServiceClient,
         search_service_client::SearchServiceClient,
     },
 };
@@ -185,7 +186,7 @@ impl Stage {
     }
 
     pub(crate) async fn rebuild(&self, tenant: TenantId) -> u64 {
-        let mut client = SearchServiceClient::new(self.world.client("operator", "search", None));
+        let mut client = IndexOperationServiceClient::new(self.world.client("operator", "search", None));
         let request = RebuildIndexRequest { tenant_id: tenant.to_string() };
         client.rebuild_index(request).await.unwrap().into_inner().indexed
     }

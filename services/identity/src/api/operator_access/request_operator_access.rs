@@ -40,7 +40,7 @@ pub(super) async fn handle(
     let mut tx = identity.0.db.tenant(tenant).await?;
     store::tenant::lock(&mut tx).await?;
     if store::operator_access::waiting(&mut tx, now - LONGEST_WAIT).await? >= MOST_WAITING {
-        return Err(Error::TooMany("requests that wait for the tenant"));
+        return Err(Error::TooMany("access_requests"));
     }
     store::operator_access::insert(&mut tx, &row).await?;
     let done = super::done("RequestOperatorAccess", row.id, &request_id);

@@ -29,7 +29,7 @@ pub(super) async fn handle(
     if store::team::add(&mut tx, team, member, now).await? {
         let row = store::team::get(&mut tx, team).await?.ok_or(Error::NotFound("team"))?;
         if row.members > identity.0.config.teams.most_members.into() {
-            return Err(Error::TooMany("members of the team"));
+            return Err(Error::TooMany("team_members"));
         }
         identity.record(&mut tx, call.actor(), call.done("AddTeamMember", "team", team)).await?;
         tx.commit().await?;

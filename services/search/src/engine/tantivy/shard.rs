@@ -318,7 +318,16 @@ impl Shard {
         contact: Option<ContactId>,
     ) -> Result<Vec<MessageId>, EngineError> {
         let key = contact.map_or(Key::Tenant, |contact| Key::Contact(contact.uuid()));
-        self.census(key.term(&self.fields, tenant))
+        self.census(key.term(&self.fields, tenant), Census::ALL)
+    }
+
+    pub(super) fn documents_after(
+        &self,
+        tenant: TenantId,
+        after: Option<MessageId>,
+        most: usize,
+    ) -> Result<Vec<MessageId>, EngineError> {
+        self.census(Key::Tenant.term(&self.fields, tenant), Census { after, most })
     }
 
     pub(super) fn conversation(
@@ -326,11 +335,11 @@ impl Shard {
         tenant: TenantId,
         conversation: ConversationId,
     ) -> Result<Vec<MessageId>, EngineError> {
-        self.census(Key::Conversation(conversation.uuid()).term(&self.fields, tenant))
+        self.census(Key::Conversation(conversation.uuid()).term(&self.fields, tenant), Census::ALL)
     }
 
-    fn census(&self, term: Term) -> Result<Vec<MessageId>, EngineError> {
-        Ok(self.reader.searcher().search(&TermQuery::new(term, IndexRecordOption::Basic), &Census)?)
+    fn census(&self, term: Term, census: Census) -> Result<Vec<MessageId>, EngineError> {
+        Ok(self.reader.searcher().search(&TermQuery::new(term, IndexRecordOption::Basic), &census)?)
     }
 }
 
