@@ -51,5 +51,6 @@ pub fn migrations() -> Vec<Migration> {
         own(3, "keystore", include_str!("../sql/keystore.sql")),
         own(4, "settle_addresses", include_str!("../sql/settle_addresses.sql")),
         own(6, "settle_addresses_by_name", include_str!("../sql/settle_addresses_by_name.sql")),
+        own(7, "no_deletes_at", include_str!("../sql/no_deletes_at.sql")),
     ]
 }

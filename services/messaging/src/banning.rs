@@ -6,13 +6,11 @@ use lethe_ids::ContactId;
 use crate::{
     domain::profile::Address,
     error::Error,
-    state::{Call, State, Target},
+    state::{ATTEMPTS, Call, State, Target},
     store::{contact, head},
     suppression::Macs,
 };
 
-/// How often it is begun anew because the contact changed meanwhile.
-const ATTEMPTS: usize = 4;
 /// How many others with an address one request bans.
 const SHARERS: usize = 100;
 

@@ -95,6 +95,7 @@ pub fn migrations() -> Vec<Migration> {
         own(161, "released_holds", include_str!("../migrations/0161_released_holds.sql")),
         own(162, "kept_notices", include_str!("../migrations/0162_kept_notices.sql")),
         own(170, "bans", include_str!("../migrations/0170_bans.sql")),
+        own(171, "dead", include_str!("../migrations/0171_dead.sql")),
     ]);
     all
 }

@@ -11,7 +11,7 @@ use lethe_service::TenantTx;
 use crate::{
     domain::keyword::Keyword,
     error::Error,
-    state::{Call, State, Target},
+    state::{ATTEMPTS, Call, State, Target},
     store::{
         contact, head,
         message::{self, Item, Outcome},
@@ -19,8 +19,6 @@ use crate::{
     },
 };
 
-/// How often a change is begun anew because the contact changed meanwhile.
-const ATTEMPTS: usize = 4;
 /// How many others the request itself opts out, and how many are read at once.
 const SHARERS: usize = 100;
 

@@ -28,6 +28,9 @@ use crate::{
     webhooks::post::Post,
 };
 
+/// How often a change is begun anew because somebody else was faster.
+pub(crate) const ATTEMPTS: usize = 4;
+
 /// The state of the service. One in a process, shared by all calls.
 pub(crate) struct State {
     pub(crate) db: Database,

@@ -199,15 +199,11 @@ fn only_in(store: &str, sightings: &Sightings) -> bool {
 
 /// The key of each epoch, and when it is deleted at the latest.
 async fn epochs(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Epochs, TrialError> {
-    let rows = sqlx::query("select number, kms_key, created_at, deletes_at from epochs")
-        .fetch_all(connection)
-        .await?;
+    let rows = sqlx::query("select number, kms_key, created_at from epochs").fetch_all(connection).await?;
     let mut epochs = Epochs::new();
     for row in rows {
         let number: u32 = row.try_get::<i32, _>(0)?.cast_unsigned();
-        let bound = shred_bound(row.try_get(2)?, now);
-        let deletes_at: Option<OffsetDateTime> = row.try_get(3)?;
-        epochs.insert(number, (row.try_get(1)?, deletes_at.unwrap_or(bound)));
+        epochs.insert(number, (row.try_get(1)?, shred_bound(row.try_get(2)?, now)));
     }
     Ok(epochs)
 }

@@ -14,12 +14,9 @@ use crate::{
     domain::{channel::Code, text::MessageText},
     error::Error,
     seal,
-    state::{Call, State, Target},
+    state::{ATTEMPTS, Call, State, Target},
     store::{head, hold, message},
 };
-
-/// How often an edit without `if_version` is begun anew because somebody else was faster.
-const ATTEMPTS: usize = 4;
 
 pub(super) async fn edit_message(
     state: &State,

@@ -19,7 +19,7 @@ use crate::{
     domain::{Invalid, channel::Code},
     error::Error,
     seal,
-    state::{Call, State, Target},
+    state::{ATTEMPTS, Call, State, Target},
     store::{
         consent,
         contact::{self, ContactRow},
@@ -28,8 +28,6 @@ use crate::{
     },
 };
 
-/// How often a merge is begun anew because one of both changed meanwhile.
-const ATTEMPTS: usize = 4;
 /// What the history of consents says of one that a merge withdrew.
 const SOURCE: &str = "merge";
 

@@ -9,15 +9,12 @@ use crate::{
     domain::picture::Picture,
     error::Error,
     seal,
-    state::{Call, State, Target},
+    state::{ATTEMPTS, Call, State, Target},
     store::{
         contact, head, hold,
         picture::{self, PictureRow},
     },
 };
-
-/// How often it is begun anew because somebody else changed the contact meanwhile.
-const ATTEMPTS: usize = 4;
 
 pub(super) async fn put_contact_picture(
     state: &State,

@@ -10,15 +10,12 @@ use crate::{
     domain::profile::Profile,
     error::Error,
     seal,
-    state::{Call, State, Target},
+    state::{ATTEMPTS, Call, State, Target},
     store::{
         contact::{self, ContactRow},
         head, hold, unsigned,
     },
 };
-
-/// How often a change without `if_version` is begun anew because somebody else was faster.
-const ATTEMPTS: usize = 4;
 
 pub(super) async fn update_contact(
     state: &State,

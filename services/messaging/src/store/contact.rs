@@ -69,6 +69,21 @@ pub(crate) struct NewContact<'a> {
     pub(crate) at: OffsetDateTime,
 }
 
+/// The contacts of the tenant `$1` for which `$condition` is so.
+macro_rules! columns {
+    ($condition:literal) => {
+        concat!(
+            "select c.contact_id, c.subject_id, c.unit_id, c.profile, c.sealed_version, c.version, c.seq, c.created_at,
+                    c.updated_at, h.opted_out, h.restriction, h.banned,
+                    exists (select from contact_pictures p
+                             where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture
+               from contacts c join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
+              where c.tenant_id = $1 and not h.fenced and ",
+            $condition
+        )
+    };
+}
+
 /// Inserts a contact, its head and its subject; version and sequence are 1.
 pub(crate) async fn insert(tx: &mut TenantTx, new: &NewContact<'_>) -> sqlx::Result<()> {
     let tenant = tx.tenant();
@@ -94,18 +109,11 @@ pub(crate) async fn insert(tx: &mut TenantTx, new: &NewContact<'_>) -> sqlx::Res
 /// One contact.
 pub(crate) async fn find(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<Option<ContactRow>> {
     let tenant = tx.tenant();
-    sqlx::query_as(
-        "select c.contact_id, c.subject_id, c.unit_id, c.profile, c.sealed_version, c.version, c.seq, c.created_at,
-                c.updated_at, h.opted_out, h.restriction, h.banned,
-                exists (select from contact_pictures p
-                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture
-           from contacts c join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-          where c.tenant_id = $1 and c.contact_id = $2 and not h.fenced",
-    )
-    .bind(tenant.uuid())
-    .bind(contact.uuid())
-    .fetch_optional(&mut **tx)
-    .await
+    sqlx::query_as(columns!("c.contact_id = $2"))
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
+        .fetch_optional(&mut **tx)
+        .await
 }
 
 /// The same.
@@ -122,36 +130,21 @@ pub(crate) async fn require(tx: &mut TenantTx, contact: ContactId) -> Result<Con
 /// The newest contacts older than `before`.
 pub(crate) async fn list(tx: &mut TenantTx, before: Uuid, most: i64) -> sqlx::Result<Vec<ContactRow>> {
     let tenant = tx.tenant();
-    sqlx::query_as(
-        "select c.contact_id, c.subject_id, c.unit_id, c.profile, c.sealed_version, c.version, c.seq, c.created_at,
-                c.updated_at, h.opted_out, h.restriction, h.banned,
-                exists (select from contact_pictures p
-                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture
-           from contacts c join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-          where c.tenant_id = $1 and c.contact_id < $2 and not h.fenced
-          order by c.contact_id desc limit $3",
-    )
-    .bind(tenant.uuid())
-    .bind(before)
-    .bind(most)
-    .fetch_all(&mut **tx)
-    .await
+    sqlx::query_as(columns!("c.contact_id < $2 order by c.contact_id desc limit $3"))
+        .bind(tenant.uuid())
+        .bind(before)
+        .bind(most)
+        .fetch_all(&mut **tx)
+        .await
 }
 
 /// The contacts that these subjects belong to, oldest first.
 pub(crate) async fn of_subjects(tx: &mut TenantTx, subjects: &[SubjectId]) -> sqlx::Result<Vec<ContactRow>> {
     let tenant = tx.tenant();
     let subjects: Vec<Uuid> = subjects.iter().map(|subject| subject.uuid()).collect();
-    sqlx::query_as(
-        "select c.contact_id, c.subject_id, c.unit_id, c.profile, c.sealed_version, c.version, c.seq, c.created_at,
-                c.updated_at, h.opted_out, h.restriction, h.banned,
-                exists (select from contact_pictures p
-                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture
-           from contacts c join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-          where c.tenant_id = $1 and not h.fenced and c.contact_id in
+    sqlx::query_as(columns!("c.contact_id in
                 (select s.contact_id from contact_subjects s where s.tenant_id = $1 and s.subject_id = any ($2))
-          order by c.contact_id",
-    )
+          order by c.contact_id"))
     .bind(tenant.uuid())
     .bind(subjects)
     .fetch_all(&mut **tx)
@@ -167,16 +160,9 @@ pub(crate) async fn of_subjects_after(
 ) -> sqlx::Result<Vec<ContactRow>> {
     let tenant = tx.tenant();
     let subjects: Vec<Uuid> = subjects.iter().map(|subject| subject.uuid()).collect();
-    sqlx::query_as(
-        "select c.contact_id, c.subject_id, c.unit_id, c.profile, c.sealed_version, c.version, c.seq, c.created_at,
-                c.updated_at, h.opted_out, h.restriction, h.banned,
-                exists (select from contact_pictures p
-                         where p.tenant_id = c.tenant_id and p.contact_id = c.contact_id) as has_picture
-           from contacts c join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-          where c.tenant_id = $1 and not h.fenced and c.contact_id > $3 and c.contact_id in
+    sqlx::query_as(columns!("c.contact_id > $3 and c.contact_id in
                 (select s.contact_id from contact_subjects s where s.tenant_id = $1 and s.subject_id = any ($2))
-          order by c.contact_id limit $4",
-    )
+          order by c.contact_id limit $4"))
     .bind(tenant.uuid())
     .bind(subjects)
     .bind(after)

@@ -51,6 +51,18 @@ pub(crate) async fn lock_open(tx: &mut TenantTx) -> sqlx::Result<i64> {
         .await
 }
 
+/// The imports of the tenant `$1` for which `$condition` is so.
+macro_rules! columns {
+    ($condition:literal) => {
+        concat!(
+            "select import_id, state, created_at, updated_at, finished_at, next_chunk, lines, imported, already_there,
+                    refused, last_mac, last_imported, last_already_there, last_refused
+               from imports where tenant_id = $1 and ",
+            $condition
+        )
+    };
+}
+
 /// Inserts an import; it is open.
 pub(crate) async fn insert(tx: &mut TenantTx, import: ImportId, at: OffsetDateTime) -> sqlx::Result<()> {
     let tenant = tx.tenant();
@@ -66,44 +78,32 @@ pub(crate) async fn insert(tx: &mut TenantTx, import: ImportId, at: OffsetDateTi
 /// One import.
 pub(crate) async fn find(tx: &mut TenantTx, import: ImportId) -> sqlx::Result<Option<ImportRow>> {
     let tenant = tx.tenant();
-    sqlx::query_as(
-        "select import_id, state, created_at, updated_at, finished_at, next_chunk, lines, imported, already_there,
-                refused, last_mac, last_imported, last_already_there, last_refused
-           from imports where tenant_id = $1 and import_id = $2",
-    )
-    .bind(tenant.uuid())
-    .bind(import.uuid())
-    .fetch_optional(&mut **tx)
-    .await
+    sqlx::query_as(columns!("import_id = $2"))
+        .bind(tenant.uuid())
+        .bind(import.uuid())
+        .fetch_optional(&mut **tx)
+        .await
 }
 
 /// The same, locked until the transaction ends.
 pub(crate) async fn lock(tx: &mut TenantTx, import: ImportId) -> sqlx::Result<Option<ImportRow>> {
     let tenant = tx.tenant();
-    sqlx::query_as(
-        "select import_id, state, created_at, updated_at, finished_at, next_chunk, lines, imported, already_there,
-                refused, last_mac, last_imported, last_already_there, last_refused
-           from imports where tenant_id = $1 and import_id = $2 for update",
-    )
-    .bind(tenant.uuid())
-    .bind(import.uuid())
-    .fetch_optional(&mut **tx)
-    .await
+    sqlx::query_as(columns!("import_id = $2 for update"))
+        .bind(tenant.uuid())
+        .bind(import.uuid())
+        .fetch_optional(&mut **tx)
+        .await
 }
 
 /// The newest imports older than `before`.
 pub(crate) async fn list(tx: &mut TenantTx, before: Uuid, most: i64) -> sqlx::Result<Vec<ImportRow>> {
     let tenant = tx.tenant();
-    sqlx::query_as(
-        "select import_id, state, created_at, updated_at, finished_at, next_chunk, lines, imported, already_there,
-                refused, last_mac, last_imported, last_already_there, last_refused
-           from imports where tenant_id = $1 and import_id < $2 order by import_id desc limit $3",
-    )
-    .bind(tenant.uuid())
-    .bind(before)
-    .bind(most)
-    .fetch_all(&mut **tx)
-    .await
+    sqlx::query_as(columns!("import_id < $2 order by import_id desc limit $3"))
+        .bind(tenant.uuid())
+        .bind(before)
+        .bind(most)
+        .fetch_all(&mut **tx)
+        .await
 }
 
 /// What a chunk came to.

@@ -249,25 +249,33 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// The messages of the tenant `$1` for which `$condition` is so; what is fenced is not there.
+macro_rules! columns {
+    ($condition:literal) => {
+        concat!(
+            "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
+                    c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
+                    m.text, m.delivery, m.sent_at, m.delivered_at,
+                    m.read_at, m.failed_at, m.failure, h.restriction, c.spam
+               from messages m
+               join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
+               join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
+              where m.tenant_id = $1 and not h.fenced and not (c.conversation_id::uuid = any (h.fenced_conversations))
+                and ",
+            $condition
+        )
+    };
+}
+
 /// These messages, in no order; what is fenced is not there.
 pub(crate) async fn find_all(tx: &mut TenantTx, messages: &[MessageId]) -> sqlx::Result<Vec<MessageRow>> {
     let tenant = tx.tenant();
     let ids: Vec<Uuid> = messages.iter().map(|message| message.uuid()).collect();
-    sqlx::query_as(
-        "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
-                c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
-                m.text, m.delivery, m.sent_at, m.delivered_at,
-                m.read_at, m.failed_at, m.failure, h.restriction, c.spam
-           from messages m
-           join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
-           join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-          where m.tenant_id = $1 and m.message_id = any ($2) and not h.fenced
-            and not (c.conversation_id::uuid = any (h.fenced_conversations))",
-    )
-    .bind(tenant.uuid())
-    .bind(ids)
-    .fetch_all(&mut **tx)
-    .await
+    sqlx::query_as(columns!("m.message_id = any ($2)"))
+        .bind(tenant.uuid())
+        .bind(ids)
+        .fetch_all(&mut **tx)
+        .await
 }
 
 /// One message.
@@ -283,18 +291,9 @@ pub(crate) async fn list(
     most: i64,
 ) -> sqlx::Result<Vec<MessageRow>> {
     let tenant = tx.tenant();
-    sqlx::query_as(
-        "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
-                c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
-                m.text, m.delivery, m.sent_at, m.delivered_at,
-                m.read_at, m.failed_at, m.failure, h.restriction, c.spam
-           from messages m
-           join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
-           join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-          where m.tenant_id = $1 and m.conversation_id = $2 and m.accepted_seq > $3 and not h.fenced
-            and not (c.conversation_id::uuid = any (h.fenced_conversations))
-          order by m.accepted_seq limit $4",
-    )
+    sqlx::query_as(columns!(
+        "m.conversation_id = $2 and m.accepted_seq > $3 order by m.accepted_seq limit $4"
+    ))
     .bind(tenant.uuid())
     .bind(conversation.uuid())
     .bind(after)
@@ -311,19 +310,11 @@ pub(crate) async fn list_of_contact(
     most: i64,
 ) -> sqlx::Result<Vec<MessageRow>> {
     let tenant = tx.tenant();
-    sqlx::query_as(
-        "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
-                c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
-                m.text, m.delivery, m.sent_at, m.delivered_at,
-                m.read_at, m.failed_at, m.failure, h.restriction, c.spam
-           from conversations c
-           join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-           join messages m on m.tenant_id = c.tenant_id and m.conversation_id = c.conversation_id
-          where c.tenant_id = $1 and c.contact_id = $2 and not h.fenced
-            and not (c.conversation_id::uuid = any (h.fenced_conversations)) and h.restriction = 0
+    sqlx::query_as(columns!(
+        "c.contact_id = $2 and h.restriction = 0
             and c.conversation_id >= $3 and (m.conversation_id::uuid, m.accepted_seq) > ($3, $4)
-          order by m.conversation_id, m.accepted_seq limit $5",
-    )
+          order by m.conversation_id, m.accepted_seq limit $5"
+    ))
     .bind(tenant.uuid())
     .bind(contact.uuid())
     .bind(after.0)
@@ -340,23 +331,12 @@ pub(crate) async fn list_of_tenant(
     most: i64,
 ) -> sqlx::Result<Vec<MessageRow>> {
     let tenant = tx.tenant();
-    sqlx::query_as(
-        "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
-                c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
-                m.text, m.delivery, m.sent_at, m.delivered_at,
-                m.read_at, m.failed_at, m.failure, h.restriction, c.spam
-           from messages m
-           join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
-           join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-          where m.tenant_id = $1 and m.message_id > $2 and not h.fenced
-            and not (c.conversation_id::uuid = any (h.fenced_conversations))
-          order by m.message_id limit $3",
-    )
-    .bind(tenant.uuid())
-    .bind(after)
-    .bind(most)
-    .fetch_all(&mut **tx)
-    .await
+    sqlx::query_as(columns!("m.message_id > $2 order by m.message_id limit $3"))
+        .bind(tenant.uuid())
+        .bind(after)
+        .bind(most)
+        .fetch_all(&mut **tx)
+        .await
 }
 
 /// A message's version, and when it was deleted. The caller holds the lock of the head.
