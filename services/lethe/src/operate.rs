@@ -49,7 +49,9 @@ impl Operation {
         let (clock, entropy, tasks) = (Clock::system(), Entropy::system(), Tasks::new());
         let keys = config.public_keys()?;
         let access = |name: &'static str| -> anyhow::Result<Access> {
-            Ok(Access::new(name, config.key(name)?, keys.clone(), Revocations::new(), clock.clone()))
+            // Nobody's session asks here: there is none to be revoked.
+            let revocations = Revocations::always_fresh();
+            Ok(Access::new(name, config.key(name)?, keys.clone(), revocations, clock.clone()))
         };
         let (mut transports, mut servers, mut databases) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (name, database) in own_databases(config) {
