@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use lethe_service::Failure;
+
 use crate::kms::KmsError;
 
 /// Why there is no key, or a secret could not be written. `Display` is for the operator's log line; it names no id.
@@ -28,6 +30,20 @@ pub enum KeyError {
     /// Keystore or key service gives no answer, and the cache has none left either. Worth trying again.
     #[error("keystore or key service is unavailable")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<KeyError> for Failure {
+    /// What is away is said by its name; whatever else is a defect, or a store that broke its word.
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unavailable(source) if source.is::<KmsError>() => {
+                Self::unavailable("KEY_SERVICE_UNAVAILABLE", source)
+            }
+            KeyError::Unavailable(source) => Self::unavailable("KEYSTORE_UNAVAILABLE", source),
+            KeyError::Refused(source) => Self::unavailable("KEY_SERVICE_REFUSES", source),
+            error => Self::internal(error),
+        }
+    }
 }
 
 impl From<KmsError> for KeyError {

@@ -21,7 +21,7 @@ pub use addresses::Mark;
 use crate::{
     Destroyed, KeyError, Sealer,
     cache::{Sealers, Secret},
-    kms::{Kms, KmsConfig},
+    kms::{KeyState, Kms, KmsConfig, KmsError},
     store::{Epoch, Found, NewSecret, Store},
     tenant_keys::TenantKeys,
     wrapped::{self, Kind},
@@ -68,7 +68,7 @@ impl Keyring {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, KeyError> {
-        let service_kms = kms.connect(service, &clock, &entropy)?;
+        let service_kms = TenantKeys::new(&kms).answer(connect(service, &kms, &clock, &entropy)).await?;
         Self::with_kms(service, keystore, service_kms, &kms, clock, entropy).await
     }
 
@@ -85,14 +85,15 @@ impl Keyring {
         entropy: Entropy,
     ) -> Result<Self, KeyError> {
         let store = Store::open(service, &keystore).await?;
-        let epoch = first_epoch(&store, &*kms, &clock).await?;
-        let (seconds, outage) = (limits.cache_seconds, limits.outage_seconds);
+        let tenant_keys = TenantKeys::new(limits);
+        let epoch = first_epoch(&store, &*kms, &tenant_keys, &clock).await?;
+        let seconds = limits.cache_seconds;
         Ok(Self(Arc::new(Inner {
             store,
             kms,
             clock,
             entropy,
-            tenant_keys: TenantKeys::new(limits.cache_subjects, seconds, outage),
+            tenant_keys,
             sealers: Sealers::new(limits.cache_subjects, seconds),
             lists: Cache::builder()
                 .max_capacity(limits.cache_subjects)
@@ -284,9 +285,21 @@ impl Keyring {
         shred_bound(self.0.epoch().created_at, self.0.clock.now())
     }
 
-    /// Ready when the keystore answers.
-    pub fn probe(&self) -> Probe {
-        self.0.store.database.probe("keystore")
+    /// Ready when the keystore answers, and when the key service would use the open epoch's key.
+    pub fn probes(&self) -> [Probe; 2] {
+        let inner = Arc::clone(&self.0);
+        let kms = Probe::new("kms", move || {
+            let inner = Arc::clone(&inner);
+            async move {
+                let epoch = inner.epoch();
+                match inner.tenant_keys.answer(inner.kms.describe(&epoch.kms_key)).await {
+                    Ok(KeyState::Enabled) => Ok(()),
+                    Ok(_) => Err("the epoch's key is not enabled".to_owned()),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+        });
+        [self.0.store.database.probe("keystore"), kms]
     }
 }
 
@@ -296,9 +309,43 @@ pub fn shred_bound(epoch_created_at: OffsetDateTime, now: OffsetDateTime) -> Off
     (epoch_created_at + EPOCH_AGE).max(now) + ROTATION + KMS_WAIT
 }
 
+/// Key files are read on the way: not by a thread that others wait for.
+async fn connect(
+    service: &'static str,
+    kms: &KmsConfig,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<Arc<dyn Kms>, KmsError> {
+    let (kms, clock, entropy) = (kms.clone(), clock.clone(), entropy.clone());
+    let connected = tokio::task::spawn_blocking(move || kms.connect(service, &clock, &entropy)).await;
+    connected.map_err(|error| KmsError::Unavailable(error.into()))?
+}
+
+/// What a service's keys need and lack: `keystore`, `kms`. Changes nothing, for whoever looks from outside.
+pub async fn missing(
+    service: &'static str,
+    keystore: &DatabaseConfig,
+    kms: &KmsConfig,
+    (clock, entropy): (&Clock, &Entropy),
+) -> Option<&'static str> {
+    let asked = async { Store::open(service, keystore).await?.open_epoch().await };
+    let Ok(epoch) = asked.await else { return Some("keystore") };
+    // One that has no epoch yet has asked for no key.
+    let key = epoch?.kms_key;
+    let limits = TenantKeys::new(kms);
+    let asked = async {
+        if !kms.directory.join(service).is_dir() {
+            return Err(KmsError::Unavailable("its folder is not there".into()));
+        }
+        connect(service, kms, clock, entropy).await?.describe(&key).await
+    };
+    let state = limits.answer(asked).await;
+    (!matches!(state, Ok(KeyState::Enabled))).then_some("kms")
+}
+
 impl Inner {
     pub(crate) fn epoch(&self) -> Epoch {
-        *self.epoch.read().unwrap_or_else(PoisonError::into_inner)
+        self.epoch.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn reload_epoch(&self) -> Result<(), KeyError> {
@@ -310,13 +357,18 @@ impl Inner {
 
 /// The open epoch; the first one is made if there is none. The key comes before the row, and a key whose row lost the
 /// race goes: nothing was ever wrapped under it.
-async fn first_epoch(store: &Store, kms: &dyn Kms, clock: &Clock) -> Result<Epoch, KeyError> {
+async fn first_epoch(
+    store: &Store,
+    kms: &dyn Kms,
+    limits: &TenantKeys,
+    clock: &Clock,
+) -> Result<Epoch, KeyError> {
     if let Some(epoch) = store.open_epoch().await? {
         return Ok(epoch);
     }
-    let key = kms.create_key().await?;
+    let key = limits.answer(kms.create_key()).await?;
     if !store.insert_epoch(&key, clock.now()).await? {
-        kms.schedule_deletion(&key, *crate::kms::DELETION_DAYS.start()).await?;
+        limits.answer(kms.schedule_deletion(&key, *crate::kms::DELETION_DAYS.start())).await?;
     }
     store.open_epoch().await?.ok_or(KeyError::EpochClosed)
 }

@@ -121,6 +121,8 @@ pub struct KmsConfig {
     pub cache_seconds: u32,
     /// For how many more seconds a tenant key is used while the key service gives no answer.
     pub outage_seconds: u32,
+    /// What takes it longer than so many milliseconds is no answer.
+    pub timeout_ms: u64,
 }
 
 /// The key services there are.
@@ -140,6 +142,7 @@ impl KmsConfig {
             cache_subjects: 20_000,
             cache_seconds: 300,
             outage_seconds: 600,
+            timeout_ms: 2_000,
         }
     }
 

@@ -33,7 +33,7 @@ use lethe_service::Migration;
 pub use blind::{AddressKind, BlindIndex, Mac, Suppression};
 pub use crypto::{COMMITMENT_LEN, KEY_LEN};
 pub use error::{KeyError, OpenError};
-pub use keyring::{Keyring, Mark, shred_bound};
+pub use keyring::{Keyring, Mark, missing, shred_bound};
 pub use kms::{EncryptionContext, KeyState, Kms, KmsConfig, KmsError, LocalKms};
 pub use purpose::Purpose;
 pub use sealer::{Place, Sealer, open_with, seal_with};

@@ -1,6 +1,8 @@
 //! Every SQL statement of the app role in the keystore. Each is one trip: a function of the schema that sets the tenant
 //! itself (`sql/keystore.sql`), so that row-level security holds. Nothing here sees a key unwrapped.
 
+use std::{sync::Arc, time::Duration};
+
 use lethe_ids::{ErasureId, SubjectId, TenantId, UnitId};
 use lethe_service::{Database, DatabaseConfig};
 use sqlx::{Row, postgres::PgRow};
@@ -15,9 +17,11 @@ pub(crate) struct Store {
 }
 
 /// An epoch that takes wraps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Epoch {
     pub(crate) number: u32,
+    /// Its key at the key service.
+    pub(crate) kms_key: Arc<str>,
     pub(crate) created_at: OffsetDateTime,
 }
 
@@ -61,6 +65,15 @@ impl Macs {
     }
 }
 
+/// What takes longer is no answer: a keystore that fell silent would else be waited for as long as the caller waits, and nobody
+/// be told what is missing.
+const ANSWERS: Duration = Duration::from_secs(5);
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, KeyError> {
+    let late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    Ok(tokio::time::timeout(ANSWERS, asked).await.map_err(late)??)
+}
+
 impl Store {
     pub(crate) async fn open(service: &'static str, config: &DatabaseConfig) -> Result<Self, KeyError> {
         Ok(Self { database: Database::connect(service, config).await? })
@@ -68,10 +81,16 @@ impl Store {
 
     /// The open epoch, if there is one.
     pub(crate) async fn open_epoch(&self) -> Result<Option<Epoch>, KeyError> {
-        let row = sqlx::query("select number, created_at from epochs where closing_at is null")
-            .fetch_optional(self.database.app())
-            .await?;
-        row.map(|row| Ok(Epoch { number: number(&row, 0)?, created_at: row.try_get(1)? })).transpose()
+        let row = in_time(
+            sqlx::query("select number, kms_key, created_at from epochs where closing_at is null")
+                .fetch_optional(self.database.app()),
+        )
+        .await?;
+        row.map(|row| {
+            let kms_key: String = row.try_get(1)?;
+            Ok(Epoch { number: number(&row, 0)?, kms_key: kms_key.into(), created_at: row.try_get(2)? })
+        })
+        .transpose()
     }
 
     /// Inserts the epoch after the last one, unless one is open by now. Whoever comes second reads the first one's.
@@ -93,12 +112,14 @@ impl Store {
         tenant: TenantId,
         epoch: u32,
     ) -> Result<(String, Option<Vec<u8>>), KeyError> {
-        let row = sqlx::query("select key_service_id, wrap from read_tenant_key_v1($1, $2)")
-            .bind(tenant.uuid())
-            .bind(signed(epoch))
-            .fetch_optional(self.database.app())
-            .await?
-            .ok_or(KeyError::Missing)?;
+        let row = in_time(
+            sqlx::query("select key_service_id, wrap from read_tenant_key_v1($1, $2)")
+                .bind(tenant.uuid())
+                .bind(signed(epoch))
+                .fetch_optional(self.database.app()),
+        )
+        .await?
+        .ok_or(KeyError::Missing)?;
         Ok((row.try_get(0)?, row.try_get(1)?))
     }
 
@@ -110,13 +131,15 @@ impl Store {
         at: OffsetDateTime,
         wrapped: &[u8],
     ) -> Result<(), KeyError> {
-        sqlx::query("select put_tenant_key_v1($1, $2, $3, $4)")
-            .bind(tenant.uuid())
-            .bind(signed(epoch))
-            .bind(at)
-            .bind(wrapped)
-            .execute(self.database.app())
-            .await?;
+        in_time(
+            sqlx::query("select put_tenant_key_v1($1, $2, $3, $4)")
+                .bind(tenant.uuid())
+                .bind(signed(epoch))
+                .bind(at)
+                .bind(wrapped)
+                .execute(self.database.app()),
+        )
+        .await?;
         Ok(())
     }
 
@@ -132,26 +155,30 @@ impl Store {
         let kinds: Vec<i16> = secrets.iter().map(|secret| secret.kind as i16).collect();
         let subjects: Vec<Uuid> = secrets.iter().map(|secret| secret.subject.uuid()).collect();
         let wraps: Vec<&[u8]> = secrets.iter().map(|secret| secret.wrapped.as_slice()).collect();
-        sqlx::query("select create_secrets_v1($1, $2, $3, $4, $5, $6, $7)")
-            .bind(tenant.uuid())
-            .bind(signed(epoch))
-            .bind(at)
-            .bind(ids)
-            .bind(kinds)
-            .bind(subjects)
-            .bind(wraps)
-            .execute(self.database.app())
-            .await?;
+        in_time(
+            sqlx::query("select create_secrets_v1($1, $2, $3, $4, $5, $6, $7)")
+                .bind(tenant.uuid())
+                .bind(signed(epoch))
+                .bind(at)
+                .bind(ids)
+                .bind(kinds)
+                .bind(subjects)
+                .bind(wraps)
+                .execute(self.database.app()),
+        )
+        .await?;
         Ok(())
     }
 
     /// What is there of these ids; those never heard of are left out.
     pub(crate) async fn read(&self, tenant: TenantId, ids: &[Uuid]) -> Result<Vec<(Uuid, Found)>, KeyError> {
-        let rows = sqlx::query("select id, subject, in_epoch, wrap from read_secrets_v1($1, $2)")
-            .bind(tenant.uuid())
-            .bind(ids)
-            .fetch_all(self.database.app())
-            .await?;
+        let rows = in_time(
+            sqlx::query("select id, subject, in_epoch, wrap from read_secrets_v1($1, $2)")
+                .bind(tenant.uuid())
+                .bind(ids)
+                .fetch_all(self.database.app()),
+        )
+        .await?;
         rows.iter()
             .map(|row| {
                 let found = match row.try_get::<Option<Vec<u8>>, _>(3)? {
@@ -169,10 +196,12 @@ impl Store {
 
     /// The tenant's wrapped index keys: kind, version, wrap.
     pub(crate) async fn index_keys(&self, tenant: TenantId) -> Result<Vec<(i16, u32, Vec<u8>)>, KeyError> {
-        let rows = sqlx::query("select its_kind, its_version, wrap from read_index_keys_v1($1)")
-            .bind(tenant.uuid())
-            .fetch_all(self.database.app())
-            .await?;
+        let rows = in_time(
+            sqlx::query("select its_kind, its_version, wrap from read_index_keys_v1($1)")
+                .bind(tenant.uuid())
+                .fetch_all(self.database.app()),
+        )
+        .await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, number(row, 1)?, row.try_get(2)?))).collect()
     }
 
@@ -185,15 +214,17 @@ impl Store {
         at: OffsetDateTime,
         wrapped: &[u8],
     ) -> Result<(), KeyError> {
-        sqlx::query("select put_index_key_v1($1, $2, 1, $3, $4, $5, $6)")
-            .bind(tenant.uuid())
-            .bind(kind as i16)
-            .bind(id)
-            .bind(signed(epoch))
-            .bind(at)
-            .bind(wrapped)
-            .execute(self.database.app())
-            .await?;
+        in_time(
+            sqlx::query("select put_index_key_v1($1, $2, 1, $3, $4, $5, $6)")
+                .bind(tenant.uuid())
+                .bind(kind as i16)
+                .bind(id)
+                .bind(signed(epoch))
+                .bind(at)
+                .bind(wrapped)
+                .execute(self.database.app()),
+        )
+        .await?;
         Ok(())
     }
 
@@ -206,16 +237,18 @@ impl Store {
         at: OffsetDateTime,
     ) -> Result<OffsetDateTime, KeyError> {
         let (kinds, bytes) = macs.columns();
-        let row = sqlx::query("select add_addresses_v1($1, $2, $3, $4, $5, $6, $7)")
-            .bind(tenant.uuid())
-            .bind(subject.uuid())
-            .bind(signed(macs.key_version))
-            .bind(macs.normaliser_version.cast_signed())
-            .bind(kinds)
-            .bind(bytes)
-            .bind(at)
-            .fetch_one(self.database.app())
-            .await?;
+        let row = in_time(
+            sqlx::query("select add_addresses_v1($1, $2, $3, $4, $5, $6, $7)")
+                .bind(tenant.uuid())
+                .bind(subject.uuid())
+                .bind(signed(macs.key_version))
+                .bind(macs.normaliser_version.cast_signed())
+                .bind(kinds)
+                .bind(bytes)
+                .bind(at)
+                .fetch_one(self.database.app()),
+        )
+        .await?;
         Ok(row.try_get(0)?)
     }
 
@@ -229,17 +262,19 @@ impl Store {
         mark: Option<OffsetDateTime>,
     ) -> Result<(), KeyError> {
         let (kinds, bytes) = macs.columns();
-        sqlx::query("select settle_addresses_v1($1, $2, $3, $4, $5, $6, $7, $8)")
-            .bind(tenant.uuid())
-            .bind(subject.uuid())
-            .bind(signed(macs.key_version))
-            .bind(macs.normaliser_version.cast_signed())
-            .bind(kinds)
-            .bind(bytes)
-            .bind(at)
-            .bind(mark)
-            .execute(self.database.app())
-            .await?;
+        in_time(
+            sqlx::query("select settle_addresses_v1($1, $2, $3, $4, $5, $6, $7, $8)")
+                .bind(tenant.uuid())
+                .bind(subject.uuid())
+                .bind(signed(macs.key_version))
+                .bind(macs.normaliser_version.cast_signed())
+                .bind(kinds)
+                .bind(bytes)
+                .bind(at)
+                .bind(mark)
+                .execute(self.database.app()),
+        )
+        .await?;
         Ok(())
     }
 
@@ -304,14 +339,16 @@ impl Store {
         let versions: Vec<i32> = macs.iter().map(|mac| signed(mac.key_version)).collect();
         let normalisers: Vec<i16> = macs.iter().map(|mac| mac.normaliser_version.cast_signed()).collect();
         let macs: Vec<&[u8]> = macs.iter().map(|mac| mac.mac.as_slice()).collect();
-        let rows = sqlx::query("select find_subjects_v1($1, $2, $3, $4, $5)")
-            .bind(tenant.uuid())
-            .bind(kind)
-            .bind(versions)
-            .bind(normalisers)
-            .bind(macs)
-            .fetch_all(self.database.app())
-            .await?;
+        let rows = in_time(
+            sqlx::query("select find_subjects_v1($1, $2, $3, $4, $5)")
+                .bind(tenant.uuid())
+                .bind(kind)
+                .bind(versions)
+                .bind(normalisers)
+                .bind(macs)
+                .fetch_all(self.database.app()),
+        )
+        .await?;
         rows.iter().map(|row| Ok(SubjectId::new(row.try_get(0)?))).collect()
     }
 

@@ -118,6 +118,11 @@ impl TenantKey {
         Self { aes, commitment: *crypto::expand(&prk, &[b"lethe wrap commitment"]) }
     }
 
+    /// Whether both are the same key.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.commitment.ct_eq(&other.commitment).into()
+    }
+
     /// Wraps a secret.
     pub(crate) fn wrap(
         &self,

@@ -1,7 +1,7 @@
 //! The bus. One connection a service, made in the background and again whenever it breaks; replies come to an
 //! inbox prefix of the service's own, because `_INBOX.>` would let any user read all replies.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use async_nats::{Client, ConnectOptions, connection::State, jetstream};
 use serde::Deserialize;
@@ -30,6 +30,9 @@ pub struct NatsConfig {
 #[error("the NATS URL is not usable")]
 pub struct NatsError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
+/// How often the server is asked whether it lives. Of one that fell silent this is known after the third time, and not after minutes.
+const ASKED_EVERY: Duration = Duration::from_secs(5);
+
 /// A connection to NATS. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Nats {
@@ -47,6 +50,7 @@ impl Nats {
             .name(format!("lethe {service}"))
             .custom_inbox_prefix(format!("_INBOX_{service}"))
             .retry_on_initial_connect()
+            .ping_interval(ASKED_EVERY)
             .event_callback(move |event| async move {
                 tracing::debug!(service, %event, "nats");
             });

@@ -1,6 +1,6 @@
-//! A TCP proxy before a server, with which a test breaks the wire: cut, or silent.
+//! A TCP proxy before a server, with which a test breaks the wire: cut, silent, slow, or full of rubbish.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -25,6 +25,26 @@ enum Wire {
     Silent,
     /// Connections are closed, new ones too.
     Cut,
+    /// Whatever is sent comes so much later, in both directions.
+    Slow(Duration),
+    /// What the server says comes as something else.
+    Rubbish,
+}
+
+/// What rubbish is made of, one kind a connection: anything at all; what a protocol may take for a long message (a `DataRow` of
+/// PostgreSQL of a gigabyte); lines.
+fn rubbish(kind: usize, bytes: &mut [u8]) {
+    let mut word = 0x9e37_79b9_7f4a_7c15_u64 ^ kind as u64;
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        word ^= word << 13;
+        word ^= word >> 7;
+        word ^= word << 17;
+        *byte = match kind % 3 {
+            0 => word as u8,
+            1 => b'D',
+            _ => b"MSG x 1 2000000000\r\n"[at % 20],
+        };
+    }
 }
 
 impl Proxy {
@@ -56,13 +76,24 @@ impl Proxy {
         self.state.send_replace(Wire::Cut);
     }
 
-    /// Lets new connections through. What was cut stays closed, what was silent stays so.
+    /// From now on everything comes later by `delay`.
+    pub fn slow_down(&self, delay: Duration) {
+        self.state.send_replace(Wire::Slow(delay));
+    }
+
+    /// From now on the server's words are exchanged for others, and those of connections that begin now.
+    pub fn babble(&self) {
+        self.state.send_replace(Wire::Rubbish);
+    }
+
+    /// Lets new connections through. What was cut stays closed, what was silent stays so, what babbled babbles on.
     pub fn mend(&self) {
         self.state.send_replace(Wire::Passing);
     }
 }
 
 async fn accept(listener: TcpListener, port: u16, mut wire: watch::Receiver<Wire>) {
+    let mut connections = 0_usize;
     loop {
         let (near, _) = tokio::select! {
             accepted = listener.accept() => accepted.expect("a connection"),
@@ -74,12 +105,13 @@ async fn accept(listener: TcpListener, port: u16, mut wire: watch::Receiver<Wire
         match now {
             Wire::Cut => drop(near),
             Wire::Silent => drop(tokio::spawn(hold(near, wire.clone()))),
-            Wire::Passing => {
+            Wire::Passing | Wire::Slow(_) | Wire::Rubbish => {
+                connections += 1;
                 let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
                 let (near_in, near_out) = near.into_split();
                 let (far_in, far_out) = far.into_split();
-                tokio::spawn(pass(near_in, far_out, wire.clone()));
-                tokio::spawn(pass(far_in, near_out, wire.clone()));
+                tokio::spawn(pass(near_in, far_out, wire.clone(), None));
+                tokio::spawn(pass(far_in, near_out, wire.clone(), Some(connections)));
             }
         }
     }
@@ -91,10 +123,17 @@ async fn hold(near: TcpStream, mut wire: watch::Receiver<Wire>) {
     drop(near);
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut wire: watch::Receiver<Wire>) {
+/// `kind` of rubbish where it is the server that speaks.
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut wire: watch::Receiver<Wire>,
+    kind: Option<usize>,
+) {
     let mut buffer = vec![0; 16 * 1024];
-    // A connection that met another state never passes again.
     wire.mark_unchanged();
+    let mut now = *wire.borrow();
+    let mut babbles = now == Wire::Rubbish;
     loop {
         let read = tokio::select! {
             read = from.read(&mut buffer) => read.unwrap_or(0),
@@ -102,13 +141,26 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut wire: watch::
                 if changed.is_err() {
                     return;
                 }
-                let silent = *wire.borrow_and_update() == Wire::Silent;
-                if silent {
-                    let _ended = wire.wait_for(|wire| *wire == Wire::Cut).await;
+                now = *wire.borrow_and_update();
+                match now {
+                    // A connection that was silent never passes again.
+                    Wire::Silent => {
+                        let _ended = wire.wait_for(|wire| *wire == Wire::Cut).await;
+                        return;
+                    }
+                    Wire::Cut => return,
+                    Wire::Rubbish => babbles = true,
+                    Wire::Passing | Wire::Slow(_) => {}
                 }
-                return;
+                continue;
             }
         };
+        if let Wire::Slow(delay) = now {
+            tokio::time::sleep(delay).await;
+        }
+        if let (Some(kind), true) = (kind, babbles) {
+            rubbish(kind, &mut buffer[..read]);
+        }
         if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }

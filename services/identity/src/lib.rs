@@ -118,7 +118,7 @@ pub fn assemble(identity: &Identity, env: &Env) -> Parts {
 
     Parts {
         name: NAME,
-        probes: vec![db.probe("postgres"), keyring.probe(), env.nats.probe()],
+        probes: [db.probe("postgres"), env.nats.probe()].into_iter().chain(keyring.probes()).collect(),
         grpc: Routes::new(IdentityServiceServer::new(identity.clone()))
             .add_service(TeamServiceServer::new(identity.clone()))
             .add_service(PersonServiceServer::new(identity.clone()))

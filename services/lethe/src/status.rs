@@ -3,6 +3,7 @@
 
 use std::{fmt::Write, path::Path, process::ExitCode, time::Duration};
 
+use lethe_ambient::{Clock, Entropy};
 use lethe_proto::{
     operation::{Backlog, GetBacklogRequest},
     retention::OpenErasure,
@@ -62,6 +63,7 @@ pub(crate) async fn run(config: Config, options: cli::Status) -> anyhow::Result<
             Err(status) => report.trouble(format!("{service}: {:#}", operate::refused(&status))),
         }
     }
+    keys(&config, &mut report).await;
     match erasures::open(&operation).await {
         Ok(open) => requests(&open, now, &mut report),
         Err(error) => report.line("erasures", format!("unknown: {error:#}")),
@@ -115,6 +117,29 @@ async fn gateway(client: &reqwest::Client, url: &str, report: &mut Report) {
             report.trouble(
                 "gateway: it does not run (`make up`, `lethe serve`), or listens elsewhere".to_owned(),
             );
+        }
+    }
+}
+
+/// What the services' keys need.
+async fn keys(config: &Config, report: &mut Report) {
+    let (clock, entropy) = (Clock::system(), Entropy::system());
+    let (identity, messaging, retention) = (&config.identity, &config.messaging, &config.retention);
+    let services = [
+        (lethe_identity::NAME, &identity.keystore, &identity.kms),
+        (lethe_messaging::NAME, &messaging.keystore, &messaging.kms),
+        (lethe_retention::NAME, &retention.keystore, &retention.kms),
+    ];
+    for (service, keystore, kms) in services {
+        match lethe_keyring::missing(service, keystore, kms, (&clock, &entropy)).await {
+            None => {}
+            Some("kms") => report.trouble(format!(
+                "{service}: the key service does not answer, or refuses: keys in memory are used for {} minutes, then nothing opens; look at `{service}.kms`",
+                (kms.cache_seconds + kms.outage_seconds) / 60
+            )),
+            Some(_) => report.trouble(format!(
+                "{service}: its keystore does not answer: start that PostgreSQL, or look at `{service}.keystore.url`"
+            )),
         }
     }
 }

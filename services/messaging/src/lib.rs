@@ -154,6 +154,6 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
     jobs.push(jobs::sweep_idempotency::job(&state, &env.tasks));
     jobs.push(jobs::sweep_imports::job(&state, &env.tasks));
     jobs.push(jobs::sweep_secrets::job(&state, &env.tasks));
-    let probes = vec![db.probe("postgres"), keyring.probe()];
+    let probes = [db.probe("postgres")].into_iter().chain(keyring.probes()).collect();
     Ok(Parts { name: NAME, grpc, jobs, probes, http: None })
 }

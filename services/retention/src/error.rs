@@ -108,8 +108,8 @@ impl From<Error> for Failure {
             ),
             error @ Error::CensusUnreadable => Self::census_closed(error),
             Error::Database(error) => error.into(),
-            Error::Key(error @ KeyError::Unavailable(_)) => Self::unavailable("KEYSTORE_UNAVAILABLE", error),
-            error @ (Error::Key(_) | Error::Damaged | Error::CertificateKey(_)) => Self::internal(error),
+            Error::Key(error) => error.into(),
+            error @ (Error::Damaged | Error::CertificateKey(_)) => Self::internal(error),
         }
     }
 }

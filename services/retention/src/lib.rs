@@ -98,7 +98,10 @@ pub async fn build(config: Config, env: Env) -> Result<Parts, BuildError> {
 
     Ok(Parts {
         name: NAME,
-        probes: vec![saga.db.probe("postgres"), saga.keyring.probe(), env.nats.probe()],
+        probes: [saga.db.probe("postgres"), env.nats.probe()]
+            .into_iter()
+            .chain(saga.keyring.probes())
+            .collect(),
         grpc: Routes::new(RetentionServiceServer::new(api))
             .add_service(ParticipantServiceServer::new(participant))
             .add_service(operation(&bus))

@@ -118,7 +118,12 @@ impl From<sqlx::Error> for Trouble {
 
 impl From<KeyError> for Trouble {
     fn from(error: KeyError) -> Self {
-        Self::Waits(Code::KEYSTORE_UNAVAILABLE, Some(Box::new(Failure::internal(error))))
+        let failure = Failure::from(error);
+        let code = match failure.code {
+            tonic::Code::Unavailable => Code::of_reason(&failure.reason),
+            _ => Code::KEYSTORE_UNAVAILABLE,
+        };
+        Self::Waits(code, Some(Box::new(failure)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ten thousand at the log-in at once: each is answered, the process keeps its size, and who is in goes on.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt, stream};
 use lethe_tests::{Api, alone};
@@ -19,7 +19,7 @@ async fn ten_thousand_at_once_at_the_log_in_are_answered_and_disturb_nobody() {
     let mut stage = Stage::begin().await;
     let url = stage.serve().await;
     let owner = stage.owner(&url).await;
-    let before = resident_mib(stage.pid());
+    let before = stage.resident_mib();
     let clients: Vec<Api> = (0..CONNECTIONS).map(|_| Api::multiplexed(&url)).collect();
     let tenant = stage.run.tenant.clone();
     let crowd = stream::iter(0..CROWD)
@@ -54,18 +54,11 @@ async fn ten_thousand_at_once_at_the_log_in_are_answered_and_disturb_nobody() {
         }
         *answered.entry((status, code.to_owned())).or_default() += 1;
     }
-    let grown = resident_mib(stage.pid()).saturating_sub(before);
+    let grown = stage.resident_mib().saturating_sub(before);
     assert_eq!(answered.values().sum::<usize>(), CROWD);
     assert!(answered.keys().all(|(status, _)| matches!(status, 401 | 429 | 503)), "{answered:?}");
     assert!(answered.len() > 1, "somebody was looked at, and somebody refused: {answered:?}");
     assert!(slowest < Duration::from_secs(10), "{slowest:?}");
     assert!(grown < 512, "{grown} MiB more");
     owner.get("/v1/self").await.ok();
-}
-
-/// Memory of a process in MiB.
-fn resident_mib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a figure");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
 }

@@ -1,11 +1,18 @@
 //! A platform that can be hurt. `lethe dev` makes its folder once; then this process runs the servers and a child
 //! process, the real binary, the services.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use lethe::dev::{Dev, Options, Run};
 use lethe_ambient::{Clock, Entropy};
 use lethe_servers::{Durability, Nats, Postgres, Programs};
+use lethe_testkit::Proxy;
 use lethe_tests::{Api, within};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -21,6 +28,8 @@ pub(crate) struct Stage {
     pub(crate) run: Run,
     // In the order in which they end: the services, the servers, their folder.
     services: Option<(Child, Lines<BufReader<ChildStdout>>)>,
+    /// What the services are told beside the configuration.
+    environment: Vec<(String, String)>,
     nats: Option<Nats>,
     nats_port: u16,
     postgres: BTreeMap<&'static str, Postgres>,
@@ -63,6 +72,7 @@ impl Stage {
         let mut stage = Self {
             run,
             services: None,
+            environment: Vec::new(),
             nats: None,
             nats_port,
             postgres: BTreeMap::new(),
@@ -76,7 +86,41 @@ impl Stage {
         stage
     }
 
-    fn folder(&self) -> PathBuf {
+    /// Tells the services of this from the next start on: `MESSAGING__KMS__CACHE_SECONDS`.
+    pub(crate) fn tell(&mut self, option: &str, value: impl ToString) {
+        self.environment.push((format!("LETHE__{option}"), value.to_string()));
+    }
+
+    /// Has the services reach a store (`postgres`, `keystore`, `nats`) through a proxy, from the next start on.
+    pub(crate) async fn proxy(&mut self, store: &str) -> Proxy {
+        let port = match store {
+            "postgres" => port_of(&self.run.admin_url),
+            "keystore" => port_of(&self.run.keystore_admin_url),
+            _ => self.nats_port,
+        };
+        let proxy = Proxy::before(port).await;
+        let at = proxy.address();
+        let (section, services): (_, &[&str]) = match store {
+            "postgres" => ("DATABASE", &["identity", "messaging", "search", "retention"]),
+            "keystore" => ("KEYSTORE", &["identity", "messaging", "retention"]),
+            _ => {
+                self.tell("NATS__URL", format!("nats://{at}"));
+                return proxy;
+            }
+        };
+        for service in services {
+            let option = format!("{}__{section}__URL", service.to_uppercase());
+            self.tell(&option, format!("postgres://{at}/{service}"));
+        }
+        proxy
+    }
+
+    /// Where the log is, and the platform's folder.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
         self.root.path().join("lethe")
     }
 
@@ -141,6 +185,7 @@ impl Stage {
             .env("LETHE__RETENTION__ADVANCE_ERASURES__LEASE_MS", "1000")
             // One address stands for many.
             .env("LETHE__GATEWAY__RATES__LOG_IN_ADDRESS__REQUESTS", "1000000")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.expect("a log"))
@@ -164,6 +209,13 @@ impl Stage {
         child.id().expect("they have not ended")
     }
 
+    /// The memory of the services' process in MiB.
+    pub(crate) fn resident_mib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a figure");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
+    }
+
     /// Kills the services at once (SIGKILL), and waits until they are gone.
     pub(crate) async fn kill_services(&mut self) {
         let (mut child, _) = self.services.take().expect("the services run");
@@ -179,6 +231,19 @@ impl Stage {
     pub(crate) async fn superuser(&self, service: &str) -> PgConnection {
         let url = format!("{}/{service}", self.run.admin_url);
         PgConnection::connect(&url).await.expect("the superuser gets in")
+    }
+
+    /// Whether a service said last of itself that it lacks this.
+    pub(crate) fn says_missing(&self, what: &str) -> bool {
+        let log = fs::read_to_string(self.root.path().join("log")).unwrap_or_default();
+        let said = log.lines().filter(|line| line.contains("server::health") && line.contains("ready"));
+        let mut last = BTreeMap::new();
+        for line in said {
+            let service =
+                ["identity", "messaging", "search", "retention"].into_iter().find(|name| line.contains(name));
+            last.insert(service, line.contains("not ready") && line.contains(what));
+        }
+        last.values().any(|missing| *missing)
     }
 
     /// What the services said last.

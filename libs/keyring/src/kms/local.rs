@@ -20,6 +20,7 @@ use lethe_ambient::{Clock, Entropy};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -30,6 +31,9 @@ use crate::crypto::{self, KEY_LEN, NONCE_LEN, TAG_LEN};
 pub const BLOB_MAGIC: [u8; 5] = *b"LTHK\x01";
 /// Length of a wrapped tenant key, in bytes.
 pub const BLOB_LEN: usize = 5 + 16 + NONCE_LEN + KEY_LEN + TAG_LEN;
+
+/// Most files that are read or written at the same time. A disk that hangs keeps so many threads and no more.
+const AT_ONCE: usize = 8;
 
 /// Keys in files. Clones share the folder; processes may too.
 #[derive(Clone, Debug)]
@@ -42,6 +46,7 @@ struct Inner {
     entropy: Entropy,
     /// One change of a state at a time in this process; between processes the folder's lock file says whose turn it is.
     turn: Mutex<()>,
+    at_once: Arc<Semaphore>,
 }
 
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
@@ -60,7 +65,8 @@ impl LocalKms {
     /// [`KmsError::Unavailable`] when the folder cannot be made or read.
     pub fn open(directory: PathBuf, clock: Clock, entropy: Entropy) -> Result<Self, KmsError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(unavailable)?;
-        let kms = Self(Arc::new(Inner { directory, clock, entropy, turn: Mutex::new(()) }));
+        let at_once = Arc::new(Semaphore::new(AT_ONCE));
+        let kms = Self(Arc::new(Inner { directory, clock, entropy, turn: Mutex::new(()), at_once }));
         kms.0.delete_due().map_err(unavailable)?;
         Ok(kms)
     }
@@ -71,7 +77,15 @@ impl LocalKms {
         work: impl FnOnce(&Inner) -> Result<T, KmsError> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, KmsError>> {
         let inner = Arc::clone(&self.0);
-        async move { tokio::task::spawn_blocking(move || work(&inner)).await.map_err(unavailable)? }.boxed()
+        async move {
+            let place = Arc::clone(&inner.at_once).acquire_owned().await.map_err(unavailable)?;
+            let work = move || {
+                let _until_done = place;
+                work(&inner)
+            };
+            tokio::task::spawn_blocking(work).await.map_err(unavailable)?
+        }
+        .boxed()
     }
 
     fn change(
@@ -202,7 +216,10 @@ impl Inner {
         let path = self.path(id);
         let text = match fs::read(&path) {
             Ok(text) => Zeroizing::new(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(KmsError::NotFound),
+            // Without its folder nobody knows whether there is such a key: a volume that is not mounted has deleted none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.directory.is_dir() => {
+                return Err(KmsError::NotFound);
+            }
             Err(error) => return Err(unavailable(error)),
         };
         let file: KeyFile = serde_json::from_slice(&text).map_err(unavailable)?;

@@ -43,7 +43,9 @@ async fn the_keyring_opens_by_its_configuration() {
     let one = open().await.unwrap();
     one.create(TENANT, Some(subject(1)), &[unit(1)], subject(1)).await.unwrap();
     open().await.unwrap().sealer(TENANT, subject(1), unit(1)).await.unwrap();
-    (one.probe().check)().await.unwrap();
+    for probe in one.probes() {
+        (probe.check)().await.unwrap();
+    }
     let defaults: Defaults =
         lethe_service::load(&[lethe_keyring::DEFAULTS], None, std::iter::empty()).unwrap();
     assert_eq!(defaults.kms.cache_seconds, kms.cache_seconds);

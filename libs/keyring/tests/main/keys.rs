@@ -107,6 +107,98 @@ async fn an_outage_of_the_key_service_is_ridden_out_and_then_fails_closed() {
 }
 
 #[tokio::test]
+async fn a_key_service_that_hangs_is_waited_for_by_one_and_asked_again_by_one() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    keyring.create(TENANT, Some(subject(1)), &[unit(1)], subject(1)).await.unwrap();
+    world.pass(301);
+    world.kms.answers(3);
+    let before = world.kms.unwraps.load(Ordering::SeqCst);
+    for second in 1..=3 {
+        keyring.evict(TENANT, &[subject(1)]);
+        let began = std::time::Instant::now();
+        let many = join_all((0..200).map(|_| keyring.sealer(TENANT, subject(1), unit(1)))).await;
+        assert!(many.into_iter().all(|sealer| sealer.is_ok()));
+        assert!(began.elapsed().as_secs() < 5, "nobody waits for what does not come: {:?}", began.elapsed());
+        assert_eq!(world.kms.unwraps.load(Ordering::SeqCst) - before, second, "one asks");
+        world.pass(1);
+    }
+    // Where there is no key to go on with, whoever waits is told so, together.
+    world.pass(601);
+    let began = std::time::Instant::now();
+    let many = join_all((0..200).map(|_| keyring.create(TENANT, Some(subject(2)), &[], subject(2)))).await;
+    let reason = |error: &KeyError| lethe_service::Failure::from(error.clone()).reason;
+    for refused in many {
+        assert_eq!(reason(&refused.unwrap_err()), "KEY_SERVICE_UNAVAILABLE");
+    }
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    world.kms.answers(0);
+    keyring.create(TENANT, Some(subject(2)), &[], subject(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn rubbish_from_the_key_service_is_no_answer_and_seals_nothing() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    keyring.create(TENANT, Some(subject(1)), &[unit(1)], subject(1)).await.unwrap();
+    let sealed = keyring.sealer(TENANT, subject(1), unit(1)).await.unwrap().seal(
+        Purpose::ContactProfile,
+        RECORD,
+        1,
+        b"text",
+    );
+    for (n, rubbish) in [(2, 4), (3, 5)] {
+        world.pass(301);
+        world.kms.answers(rubbish);
+        // Under the key that was there before: another process, to which the key service speaks well, opens it.
+        keyring.create(TENANT, Some(subject(n)), &[unit(n)], subject(n)).await.unwrap();
+        keyring.sealer(TENANT, subject(1), unit(1)).await.unwrap();
+        world.kms.answers(0);
+        let other = world.keyring().await;
+        other.sealer(TENANT, subject(n), unit(n)).await.unwrap();
+        world.pass(1);
+    }
+    // A tenant who is new gets no key that does not open.
+    world.kms.answers(4);
+    let refused = keyring.create(OTHER, Some(subject(9)), &[], subject(9)).await;
+    assert!(matches!(refused, Err(KeyError::Unavailable(_))));
+    assert_eq!(world.count("select count(*) from tenant_keys").await, 1);
+    world.kms.answers(0);
+    keyring.create(OTHER, Some(subject(9)), &[], subject(9)).await.unwrap();
+    let opened = keyring.sealer(TENANT, subject(1), unit(1)).await.unwrap();
+    assert_eq!(opened.open(Purpose::ContactProfile, RECORD, 1, &sealed).unwrap().as_slice(), b"text");
+}
+
+#[tokio::test]
+async fn readiness_says_that_the_key_service_is_missing() {
+    let world = World::new().await;
+    let keyring = world.keyring().await;
+    let missing = async || {
+        let mut names = Vec::new();
+        for probe in keyring.probes() {
+            if (probe.check)().await.is_err() {
+                names.push(probe.name);
+            }
+        }
+        names
+    };
+    assert!(missing().await.is_empty());
+    for broken in [1, 2, 3] {
+        world.kms.answers(broken);
+        assert_eq!(missing().await, ["kms"]);
+    }
+    world.kms.answers(0);
+    let key: String = sqlx::query_scalar("select kms_key from epochs")
+        .fetch_one(&mut world.superuser().await)
+        .await
+        .unwrap();
+    world.kms.disable(&key).await.unwrap();
+    assert_eq!(missing().await, ["kms"]);
+    world.kms.enable(&key).await.unwrap();
+    assert!(missing().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_refusal_of_the_key_service_counts_within_minutes() {
     let world = World::new().await;
     let keyring = world.keyring().await;

@@ -115,6 +115,36 @@ async fn a_key_that_is_due_is_gone_from_the_folder() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_away_or_damaged_is_no_answer_and_no_deletion() {
+    let (files, clock) = files();
+    let kms = open(&files, &clock);
+    let key = kms.create_key().await.unwrap();
+    let wrapped = kms.wrap(&key, &CONTEXT, b"secret").await.unwrap();
+    let (folder, elsewhere) = (files.path().join("keys"), files.path().join("away"));
+    fs::rename(&folder, &elsewhere).unwrap();
+    let unavailable = async || {
+        matches!(kms.unwrap(&key, &CONTEXT, &wrapped).await, Err(KmsError::Unavailable(_)))
+            && matches!(kms.describe(&key).await, Err(KmsError::Unavailable(_)))
+    };
+    assert!(unavailable().await);
+    fs::rename(&elsewhere, &folder).unwrap();
+    assert_eq!(kms.unwrap(&key, &CONTEXT, &wrapped).await.unwrap().as_slice(), b"secret");
+    let file = folder.join(format!("{key}.key"));
+    let whole = fs::read(&file).unwrap();
+    for rubbish in
+        [&b""[..], b"{", b"{\"key\":\"AAAA\",\"disabled\":false,\"delete_at\":null}", &[0xff; 4096]]
+    {
+        fs::write(&file, rubbish).unwrap();
+        assert!(matches!(kms.unwrap(&key, &CONTEXT, &wrapped).await, Err(KmsError::Unavailable(_))));
+    }
+    fs::write(&file, whole).unwrap();
+    assert_eq!(kms.unwrap(&key, &CONTEXT, &wrapped).await.unwrap().as_slice(), b"secret");
+    // The file alone is gone: then so is the key.
+    fs::remove_file(&file).unwrap();
+    assert!(matches!(kms.unwrap(&key, &CONTEXT, &wrapped).await, Err(KmsError::NotFound)));
+}
+
+#[tokio::test]
 async fn a_key_id_names_no_file_elsewhere() {
     let (files, clock) = files();
     let kms = open(&files, &clock);

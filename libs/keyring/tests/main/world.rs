@@ -46,7 +46,7 @@ impl World {
         Self {
             keystore: Databases::keystore("messaging", &migrations()).await,
             kms: Arc::new(Breakable { inner: local, broken: AtomicU8::new(0), unwraps: AtomicU32::new(0) }),
-            limits: KmsConfig::local(files.path()),
+            limits: KmsConfig { timeout_ms: 200, ..KmsConfig::local(files.path()) },
             clock,
             files,
         }
@@ -79,7 +79,8 @@ impl World {
     }
 }
 
-/// The local key service, with a switch: 0 works, 1 gives no answer, 2 throttles.
+/// The local key service, with a switch: 0 works, 1 gives no answer, 2 throttles, 3 hangs, 4 gives another key, 5 says that the
+/// wrap is damaged.
 pub(crate) struct Breakable {
     pub(crate) inner: LocalKms,
     pub(crate) broken: AtomicU8,
@@ -99,7 +100,10 @@ impl Breakable {
         match self.broken.load(Ordering::SeqCst) {
             0 => call,
             1 => async { Err(KmsError::Unavailable("the line is cut".into())) }.boxed(),
-            _ => async { Err(KmsError::Throttled) }.boxed(),
+            2 => async { Err(KmsError::Throttled) }.boxed(),
+            3 => futures::future::pending().boxed(),
+            5 => async { Err(KmsError::Ciphertext) }.boxed(),
+            _ => call,
         }
     }
 }
@@ -123,6 +127,9 @@ impl Kms for Breakable {
         wrapped: &'a [u8],
     ) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, KmsError>> {
         self.unwraps.fetch_add(1, Ordering::SeqCst);
+        if self.broken.load(Ordering::SeqCst) == 4 {
+            return async { Ok(Zeroizing::new(vec![7; 32])) }.boxed();
+        }
         self.through(self.inner.unwrap(key, context, wrapped))
     }
     fn disable<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), KmsError>> {
