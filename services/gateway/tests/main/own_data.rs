@@ -19,14 +19,17 @@ fn record(category: &str, id: &str, fields: &[(&str, &str)]) -> OwnRecord {
     OwnRecord { category: category.to_owned(), record_id: id.to_owned(), at, fields: fields.collect() }
 }
 
-/// Three pages: the profile, a team, nothing.
+/// Three pages: two records, two more, nothing.
 fn pages(edge: &Edge) {
     edge.behind.on("GetOwnData", |asked| {
         let asked = GetOwnDataRequest::decode(asked).expect("a request").page.unwrap_or_default();
         assert_eq!(asked.limit, 200);
         let page = match &asked.after[..] {
             b"" => GetOwnDataResponse {
-                records: vec![record("profile", MEMBER, &[("name", NAME), ("phone", "+4930901820")])],
+                records: vec![
+                    record("profile", MEMBER, &[("name", NAME), ("phone", "+4930901820")]),
+                    record("session", "ses_1", &[("os", "Linux")]),
+                ],
                 categories: vec![OwnCategory {
                     category: "profile".to_owned(),
                     purpose: "to log in".to_owned(),
@@ -61,6 +64,7 @@ async fn own_data_in_json_is_one_object_of_all_pages() {
         "categories": [{"category": "profile", "purpose": "to log in", "recipients": "colleagues", "kept": "90 days", "source": "the tenant"}],
         "records": [
             {"category": "profile", "record_id": MEMBER, "at": at, "fields": {"name": NAME, "phone": "+4930901820"}},
+            {"category": "session", "record_id": "ses_1", "at": at, "fields": {"os": "Linux"}},
             {"category": "team", "record_id": "tem_1", "at": at, "fields": {"name": "Support"}},
             {"category": "photo", "record_id": "x", "at": at, "fields": {}},
         ],
@@ -90,6 +94,7 @@ async fn own_data_in_csv_is_read_by_others_and_runs_nowhere() {
         ["profile", "", "", "source", "the tenant"],
         ["profile", MEMBER, at, "name", "'=HYPERLINK(\"http://evil.example\"),\r\n'-2;'+3"],
         ["profile", MEMBER, at, "phone", "'+4930901820"],
+        ["session", "ses_1", at, "os", "Linux"],
         ["team", "tem_1", at, "name", "Support"],
         ["photo", "x", at, "", ""],
     ];

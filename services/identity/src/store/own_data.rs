@@ -40,7 +40,8 @@ fn read(row: &PgRow) -> Result<Kept, sqlx::Error> {
 }
 
 /// What is kept of a member, newest first, one more than the limit. What others did is about him when its target is he, or something
-/// that he brought about: a session, a request.
+/// that he brought about: a session, a request. No two have the same instant and id, or a page that ends between them would lose one: an
+/// idempotency key is as old as what it made, so that its id is a digest of that one's.
 pub async fn list(
     tx: &mut TenantTx,
     member: MemberId,
@@ -99,7 +100,8 @@ pub async fn list(
                     'expires_at', expires_at, 'revoked_at', revoked_at), array[name], subject_id::uuid, name_unit_id
              from api_keys where tenant_id = $1 and created_by = $2
            union all
-           select 'idempotency_key', resource, created_at, jsonb_build_object('rpc', rpc, 'key', key), '{}', null, null
+           select 'idempotency_key', substr(encode(sha256(uuid_send(resource)), 'hex'), 1, 32)::uuid, created_at,
+                  jsonb_build_object('rpc', rpc, 'key', key, 'resource', resource), '{}', null, null
              from idempotency where tenant_id = $1 and member_id = $2
            union all
            select 'revocation', revocation_id, recorded_at,

@@ -14,6 +14,7 @@ use lethe_proto::{
 };
 use lethe_service::PeerChannel;
 use lethe_testkit::Databases;
+use sqlx::Connection;
 
 use crate::rig::{Rig, Someone, dump, field, reason};
 
@@ -113,6 +114,11 @@ async fn make_own_request_is_due_in_a_month_once_and_seen_by_who_may_erase() {
         reason(person(&rig, &stranger).close_member_request(refuse(&made, "")).await),
         "MEMBER_REQUEST_NOT_FOUND"
     );
+    let asked =
+        ListAuditEventsRequest { action: "MakeOwnRequest".into(), ..ListAuditEventsRequest::default() };
+    let asked = rig.as_member(&owner.principal).list_audit_events(asked).await.unwrap().into_inner().events;
+    let details: Vec<_> = asked.iter().map(|event| event.detail.as_str()).collect();
+    assert_eq!(details, ["erasure", "objection"]);
     let dumped = dump(&rig.config.database).await;
     for clear in ["two\nlines", "two\\nlines", &hex(b"two\nlines")] {
         assert!(!dumped.contains(clear), "the words are sealed");
@@ -216,6 +222,7 @@ async fn a_granted_erasure_erases_under_its_own_rules_and_takes_the_words_away()
     let mut database = Databases::superuser(&rig.config.database).await;
     for (plant, undo) in [
         ("update member_requests set grounds = 'x'", "update member_requests set grounds = null"),
+        ("update member_requests set answer = 'x'", "update member_requests set answer = null"),
         (
             "update member_requests set state = 1, closed_at = null, closed_by = null",
             "update member_requests set state = 2, closed_at = received_at, closed_by = 'mem_x'",
@@ -235,4 +242,47 @@ async fn a_granted_erasure_erases_under_its_own_rules_and_takes_the_words_away()
         assert_eq!(unfinished, 1, "{plant}");
         sqlx::query(undo).execute(&mut database).await.unwrap();
     }
+}
+
+/// Does something to Ada's row that stands once `ask` waits for it; answers what came of that.
+async fn meanwhile<T>(rig: &Rig, change: &'static str, ask: impl Future<Output = T>) -> T {
+    let mut database = Databases::superuser(&rig.config.database).await;
+    let mut tx = database.begin().await.unwrap();
+    sqlx::query(change).execute(&mut *tx).await.unwrap();
+    let waited = async {
+        let mut looking = Databases::superuser(&rig.config.database).await;
+        for _ in 0..5_000 {
+            let waiting: bool = sqlx::query_scalar(
+                "select exists (select from pg_stat_activity
+                  where datname = current_database() and wait_event_type = 'Lock')",
+            )
+            .fetch_one(&mut looking)
+            .await
+            .unwrap();
+            if waiting {
+                return tx.commit().await.unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("nobody waits");
+    };
+    tokio::join!(ask, waited).0
+}
+
+#[tokio::test]
+async fn nothing_is_sealed_for_a_member_who_is_deactivated_or_erased_meanwhile() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    let ada = rig.member(&owner, "ada@example.com", &[Role::Agent]).await;
+    let (mut by_ada, mut by_owner) = (person(&rig, &ada), person(&rig, &owner));
+    let made = by_ada.make_own_request(asks(MemberRequestKind::Objection, "mine", "key-1")).await;
+    let made = made.unwrap().into_inner();
+
+    let gone = "update members set active = false where roles = '{3}'";
+    let another = by_ada.make_own_request(asks(MemberRequestKind::Erasure, "", "key-2"));
+    assert_eq!(reason(meanwhile(&rig, gone, another).await), "MEMBER_INACTIVE");
+    // What an erasure of the profile does to the row: what stays is under another secret.
+    let moved = "update members set unit_id = gen_random_uuid() where roles = '{3}'";
+    let refused = by_owner.close_member_request(refuse(&made, "Until the case is closed."));
+    assert_eq!(reason(meanwhile(&rig, moved, refused).await), "MEMBER_ERASED");
 }
