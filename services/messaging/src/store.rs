@@ -28,6 +28,7 @@ pub(crate) mod secrets;
 pub(crate) mod spam;
 pub(crate) mod webhook_delivery;
 pub(crate) mod webhook_endpoint;
+pub(crate) mod webhook_turn;
 
 /// A sequence or version as the contract has it.
 pub(crate) fn unsigned(number: i64) -> u64 {

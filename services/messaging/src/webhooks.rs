@@ -21,8 +21,9 @@ use crate::{
     state::State,
     store::{
         head, notice,
-        webhook_delivery::{self, DeliveryRow, NewDelivery, Outcome},
+        webhook_delivery::{self, DeliveryRow, NewDelivery},
         webhook_endpoint::{self, EndpointRow, SecretRow},
+        webhook_turn::{self, Outcome},
     },
 };
 
@@ -137,7 +138,7 @@ impl State {
         let (begun, attempt) = (self.clock.now(), Duration::from_millis(config.timeout_ms));
         let mut tx = self.tx(tenant).await?;
         let until = begun + TURN + 2 * attempt;
-        let Some(lease) = webhook_delivery::lease(&mut tx, endpoint, begun, until).await? else {
+        let Some(lease) = webhook_turn::lease(&mut tx, endpoint, begun, until).await? else {
             return Ok(false);
         };
         let row = webhook_endpoint::find(&mut tx, endpoint).await?;
@@ -154,7 +155,7 @@ impl State {
         while self.clock.now() < begun + TURN && !self.tasks.is_stopping() {
             let mut tx = self.tx(tenant).await?;
             let most = i64::try_from(at_once * READ_AHEAD).unwrap_or(i64::MAX);
-            let due = webhook_delivery::due(&mut tx, endpoint, self.clock.now(), most).await?;
+            let due = webhook_turn::due(&mut tx, endpoint, self.clock.now(), most).await?;
             drop(tx);
             if due.is_empty() {
                 break;
@@ -181,9 +182,9 @@ impl State {
         }
         let mut tx = self.tx(tenant).await?;
         if webhook_endpoint::lock(&mut tx, endpoint).await?.is_some()
-            && webhook_delivery::release(&mut tx, endpoint, lease).await?
+            && webhook_turn::release(&mut tx, endpoint, lease).await?
         {
-            webhook_delivery::settle_due(&mut tx, endpoint, not_before).await?;
+            webhook_turn::settle_due(&mut tx, endpoint, not_before).await?;
             tx.commit().await?;
         }
         Ok(true)
@@ -229,7 +230,7 @@ impl State {
         let [luck] = self.entropy.bytes();
         let wait = webhook::wait_after(number, &self.config.webhooks.backoff_s, luck);
         let next = wait.map(|wait| now + wait);
-        if !webhook_delivery::begin_attempt(&mut tx, delivery, receiver.lease, (now, next)).await? {
+        if !webhook_turn::begin_attempt(&mut tx, delivery, receiver.lease, (now, next)).await? {
             return Ok(true);
         }
         tx.commit().await?;
@@ -255,9 +256,9 @@ impl State {
             is_last: wait.is_none() || is_gone,
         };
         let mut tx = self.tx(tenant).await?;
-        webhook_delivery::end_attempt(&mut tx, delivery, outcome).await?;
+        webhook_turn::end_attempt(&mut tx, delivery, outcome).await?;
         let failed_at = failure.map(|_| self.clock.now());
-        let since = webhook_delivery::note_arrival(&mut tx, receiver.endpoint, failed_at).await?;
+        let since = webhook_turn::note_arrival(&mut tx, receiver.endpoint, failed_at).await?;
         if let Some(state) = self.verdict(&mut tx, receiver.endpoint, is_gone, since).await? {
             self.switch_off(&mut tx, receiver.endpoint, state).await?;
         }
@@ -281,7 +282,7 @@ impl State {
         if self.clock.now() - since >= Duration::from_secs(config.disable_after_s) {
             return Ok(Some(WebhookEndpointState::Failing));
         }
-        let overflows = webhook_delivery::overflows(tx, endpoint, i64::from(config.most_waiting)).await?;
+        let overflows = webhook_turn::overflows(tx, endpoint, i64::from(config.most_waiting)).await?;
         Ok(overflows.then_some(WebhookEndpointState::Overflowing))
     }
 

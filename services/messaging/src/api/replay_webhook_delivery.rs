@@ -9,7 +9,7 @@ use super::list_webhook_deliveries::read;
 use crate::{
     error::Error,
     state::{Call, State},
-    store::{head, webhook_delivery, webhook_endpoint},
+    store::{head, webhook_delivery, webhook_endpoint, webhook_turn},
 };
 
 pub(super) async fn replay_webhook_delivery(
@@ -32,7 +32,7 @@ pub(super) async fn replay_webhook_delivery(
     if !webhook_delivery::replay(&mut tx, delivery, at, state.config.webhooks.settled_after()).await? {
         return Err(Error::BeingErased);
     }
-    webhook_delivery::settle_due(&mut tx, row.endpoint(), at).await?;
+    webhook_turn::settle_due(&mut tx, row.endpoint(), at).await?;
     let target = delivery.to_string();
     state.audit_setting(&mut tx, &call, "ReplayWebhookDelivery", ("webhook_delivery", &target)).await?;
     let answer = read(&mut tx, delivery).await?;

@@ -15,8 +15,9 @@ use crate::{
     error::Error,
     state::{Call, State},
     store::{
-        unsigned, webhook_delivery,
+        unsigned,
         webhook_endpoint::{self, Change},
+        webhook_turn,
     },
 };
 
@@ -60,7 +61,7 @@ pub(super) async fn update_webhook_endpoint(
     let at = state.clock.now();
     let change = Change { profile: (&sealed, version), event_types: &event_types, state: next, at };
     webhook_endpoint::update(&mut tx, endpoint, &change).await?;
-    webhook_delivery::settle_due(&mut tx, endpoint, at).await?;
+    webhook_turn::settle_due(&mut tx, endpoint, at).await?;
     let target = endpoint.to_string();
     state.audit_setting(&mut tx, &call, "UpdateWebhookEndpoint", ("webhook_endpoint", &target)).await?;
     let row = webhook_endpoint::find(&mut tx, endpoint).await?.ok_or(Error::Corrupt("webhook_endpoints"))?;
