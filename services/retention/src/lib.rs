@@ -58,6 +58,11 @@ pub fn migrations() -> Vec<Migration> {
         Migration { version: 100, name: "erasures", sql: include_str!("../migrations/0100_erasures.sql") },
         Migration { version: 110, name: "modes", sql: include_str!("../migrations/0110_modes.sql") },
         Migration { version: 111, name: "holds", sql: include_str!("../migrations/0111_holds.sql") },
+        Migration {
+            version: 112,
+            name: "two_of_one",
+            sql: include_str!("../migrations/0112_two_of_one.sql"),
+        },
     ];
     [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain(own).collect()
 }

@@ -8,6 +8,7 @@
 //! test demands that each break is found.
 
 mod bug;
+pub mod merge;
 mod participants;
 mod properties;
 mod saga;

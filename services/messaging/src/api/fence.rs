@@ -113,7 +113,11 @@ async fn raise(
     if merge::owner_of(&mut tx, scope.contact).await? != owner {
         return Ok(None);
     }
-    let contacts = merge::ids_of(&mut tx, owner).await?;
+    let mut contacts = merge::ids_of(&mut tx, owner).await?;
+    if seq.is_none() && scope.is_whole() {
+        // Gone, by another erasure of the person, asked for under another id: what that one found is to be gone for this one, too.
+        contacts = fence::erased_with(&mut tx, owner).await?.unwrap_or(contacts);
+    }
     if let Some(suppressed) = suppressed {
         if contact::version(&mut tx, owner).await? != Some(suppressed.version) {
             return Ok(None);

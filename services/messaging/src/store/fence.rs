@@ -178,6 +178,22 @@ pub(crate) async fn own_of(
     Ok(ids.into_iter().map(ConversationId::new).collect())
 }
 
+/// All ids of the person of whom this was one, where it was erased as such.
+pub(crate) async fn erased_with(
+    tx: &mut TenantTx,
+    contact: ContactId,
+) -> sqlx::Result<Option<Vec<ContactId>>> {
+    let tenant = tx.tenant();
+    let ids: Option<Vec<Uuid>> = sqlx::query_scalar(
+        "select contacts from fences where tenant_id = $1 and $2 = any (contacts) order by fenced_at limit 1",
+    )
+    .bind(tenant.uuid())
+    .bind(contact.uuid())
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(ids.map(|ids| ids.into_iter().map(ContactId::new).collect()))
+}
+
 /// Inserts a fence. `false` when the scope has one already.
 pub(crate) async fn insert(tx: &mut TenantTx, new: &NewFence<'_>) -> sqlx::Result<bool> {
     let tenant = tx.tenant();
