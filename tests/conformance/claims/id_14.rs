@@ -126,6 +126,7 @@ async fn objects(tenant: &Tenant, api: &Api) {
     let made = api.create("/v1/self/requests", "o-1", objection.clone()).await;
     assert_eq!(made.status, 201);
     let made = made.ok();
+    assert_eq!(made["grounds"], objection["grounds"]);
     assert_eq!(
         api.create("/v1/self/requests", "o-1", objection.clone()).await.ok(),
         made,
@@ -148,6 +149,9 @@ async fn objects(tenant: &Tenant, api: &Api) {
         json!({"state": "refused", "refusal": "legal_claims", "answer": "Until the case is closed."});
     assert_eq!(close(api, &made, refusal.clone()).await.problem(), (403, "PERMISSION_DENIED"));
     let closed = close(&tenant.owner, &made, refusal.clone()).await.ok();
+    let owner = tenant.owner.get("/v1/self").await.ok();
+    assert_eq!((&closed["closed_by"], &closed["refusal"]), (&owner["member_id"], &json!("legal_claims")));
+    assert_eq!(closed["answer"], refusal["answer"]);
     assert_eq!(close(&tenant.owner, &made, refusal).await.ok(), closed, "twice is as once");
     let otherwise = close(&tenant.owner, &made, json!({"state": "granted"})).await;
     assert_eq!(otherwise.problem(), (409, "REQUEST_CLOSED"));
