@@ -84,8 +84,8 @@ pub async fn fence(tx: &mut TenantTx, new_id: impl Fn() -> Uuid, fence: &Fence) 
     for other in &fence.others {
         sqlx::query(
             "insert into fences (tenant_id, contact_id, fence_id, mode)
-             select $1, $2, $3, $4
-              where not exists (select from fences where tenant_id = $1 and contact_id = $2 and mode = $4)",
+             select $1, $2::uuid, $3, $4
+              where not exists (select from fences where tenant_id = $1 and contact_id::uuid = $2 and mode = $4)",
         )
         .bind(tenant)
         .bind(other.uuid())
