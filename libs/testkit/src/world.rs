@@ -56,13 +56,14 @@ impl World {
         }
     }
 
-    /// The environment of the service `name`.
+    /// The environment of the service `name`. Its peers are the others: a service that can reach itself keeps itself alive, and its
+    /// connections beyond the test.
     pub async fn env(&self, name: &'static str) -> Env {
         Env {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             tasks: self.tasks.clone(),
-            peers: self.peers(name),
+            peers: self.peers_but(name, name),
             nats: self.nats.connect(name).await,
             access: self.access.of(name),
         }
@@ -70,8 +71,12 @@ impl World {
 
     /// The peers of the service `name`: all of this world.
     pub fn peers(&self, name: &str) -> Peers {
-        let transports = self.pipes.iter().map(|(name, pipe)| {
-            let transport: (String, Transport) = ((*name).to_owned(), Transport::Pipe(pipe.clone()));
+        self.peers_but(name, "")
+    }
+
+    fn peers_but(&self, name: &str, but: &str) -> Peers {
+        let transports = self.pipes.iter().filter(|(peer, _)| **peer != but).map(|(peer, pipe)| {
+            let transport: (String, Transport) = ((*peer).to_owned(), Transport::Pipe(pipe.clone()));
             transport
         });
         Peers::new(self.access.of(name), transports)

@@ -90,7 +90,8 @@ impl Fixture {
             world.serve(fake.parts(), &world.env(name).await);
             fakes.insert(name, fake);
         }
-        let env = world.env(NAME).await;
+        // It is a participant of its own.
+        let env = Env { peers: world.peers(NAME), ..world.env(NAME).await };
         let mut parts = build(config.clone(), env.clone()).await.expect("retention is built");
         // The test moves the saga.
         parts.jobs.clear();
