@@ -132,6 +132,7 @@ def job():
         print(f"{int(rows):,} messages in the platform")
         print(f"{'messages':>8} {'unreadable ms':>14} {'fenced ms':>10} {'rows gone ms':>13} {'re-reading ms':>14} {'certified ms':>13} {'plain DELETE ms':>16} {'ratio':>6}")
         for target in targets:
+            stage.settled()
             plain, count = deleted(run, target)
             opened = stage.call(url, "GET", "/v1/conversations/" + target, token=tokens[0])
             newest = stage.call(url, "GET", f"/v1/conversations/{target}/messages?limit=1", token=tokens[0])["messages"][0]["message_id"]

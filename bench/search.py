@@ -142,21 +142,24 @@ def search():
             rates.append(rate)
         caught_up(url, tokens[0], conversations, chance)
         rate, clients = statistics.median(rates), 8
-        # A client that waits as long as an answer takes sends half as often.
-        reached, over = [], threading.Event()
+        # How long each client waits before a request, in milliseconds, is put right after every run, until half is kept.
+        half, reached, over = rate / 2, [], threading.Event()
 
         def keep_loading():
+            wait = clients * 1000 / half
             while not over.is_set():
-                reached.append(load(clients, SECONDS, stage.paced(max(1, round(clients * 1000 / rate))))[1])
+                reached.append(load(clients, SECONDS, stage.paced(max(1, round(wait))))[1])
+                wait = max(1, wait + clients * 1000 * (1 / half - 1 / reached[-1]))
 
         loading = threading.Thread(target=keep_loading)
         loading.start()
-        time.sleep(1)
+        while len(reached) < 3:
+            time.sleep(0.1)
         times = searchable(url, tokens, conversations[0], chance)
         over.set()
         loading.join()
         p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
-        print(f"messages: {sent:,}; rate at {clients} clients {rate:.0f}/s, kept {statistics.median(reached):.0f}/s meanwhile")
+        print(f"messages: {sent:,}; rate at {clients} clients {rate:.0f}/s, kept {statistics.median(reached[3:] or reached):.0f}/s meanwhile")
         print(f"acknowledged to searchable: p50 {p50:.0f} ms, p99 {p99:.0f} ms (bar {SEARCHABLE['bar']}, goal {SEARCHABLE['goal']}), {len(times)} messages")
 
         caught_up(url, tokens[0], conversations, chance)

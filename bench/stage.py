@@ -92,6 +92,19 @@ def wrk(url, script, clients, seconds):
     return requests, requests / (micros / 1e6), p99 / 1000
 
 
+def settled(share=0.9, seconds=2, patience=300):
+    """Waits until the machine has idled for some seconds: what was loaded is merged, vacuumed and written by then."""
+    def times():
+        return [int(x) for x in open("/proc/stat").readline().split()[1:9]]
+    for _ in range(patience):
+        before = times()
+        time.sleep(seconds)
+        spent = [now - then for now, then in zip(times(), before)]
+        if spent[3] >= share * sum(spent):
+            return
+    sys.exit("bench: the machine does not come to rest; is something else running on it?")
+
+
 def paced(milliseconds):
     """Each connection waits so long before a request."""
     return f"function delay() return {milliseconds} end"
