@@ -3,6 +3,7 @@
 //! other code.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use lethe_ambient::Entropy;
 use lethe_ids::{ContactId, ConversationId, SubjectId, UnitId};
 use lethe_keyring::{Place, Purpose};
 use lethe_proto::erasure::Tally;
@@ -65,29 +66,21 @@ impl Counted {
 }
 
 impl Census {
-    /// The census of a contact. `rows` are (table, id), sorted.
+    /// The census of a contact. `tables` are sorted, and the ids of their rows.
     pub(crate) fn new(
         contacts: &[ContactId],
         subjects: &[SubjectId],
         units: &[UnitId],
         conversations: &[ConversationId],
-        rows: &[(String, Uuid)],
+        tables: Vec<(String, Vec<Uuid>)>,
     ) -> Self {
-        let mut tables: Vec<Table> = Vec::new();
-        for (name, row) in rows {
-            if tables.last().is_none_or(|table| table.name != *name) {
-                tables.push(Table { name: name.clone(), rows: Vec::new() });
-            }
-            if let Some(table) = tables.last_mut() {
-                table.rows.extend_from_slice(row.as_bytes());
-            }
-        }
+        let tables = tables.into_iter().map(|(name, rows)| Table { name, rows: join(rows.into_iter()) });
         Self {
             contacts: join(contacts.iter().map(|id| id.uuid())),
             subjects: join(subjects.iter().map(|id| id.uuid())),
             units: join(units.iter().map(|id| id.uuid())),
             conversations: join(conversations.iter().map(|id| id.uuid())),
-            tables,
+            tables: tables.collect(),
         }
     }
 
@@ -120,12 +113,7 @@ impl Census {
     }
 
     /// SHA-256 over it, and itself sealed.
-    pub(crate) fn seal(
-        &self,
-        scope: &Scope,
-        key: &[u8; 32],
-        entropy: &lethe_ambient::Entropy,
-    ) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn seal(&self, scope: &Scope, key: &[u8; 32], entropy: &Entropy) -> (Vec<u8>, Vec<u8>) {
         let bytes = self.encode_to_vec();
         let sealed = lethe_keyring::seal_with(key, entropy, place(scope), &bytes);
         (digest(&SHA256, &bytes).as_ref().to_vec(), sealed)
@@ -174,7 +162,6 @@ pub(crate) fn census_key(bytes: &[u8]) -> Result<zeroize::Zeroizing<[u8; 32]>, I
 
 #[cfg(test)]
 mod tests {
-    use lethe_ambient::Entropy;
     use lethe_ids::{ErasureId, ScopeId, TenantId};
 
     use super::*;
@@ -191,9 +178,9 @@ mod tests {
             conversations: Vec::new(),
             suppress: false,
         };
-        let rows = [("a".to_owned(), id(9)), ("b".to_owned(), id(7)), ("b".to_owned(), id(8))];
+        let rows = vec![("a".to_owned(), vec![id(9)]), ("b".to_owned(), vec![id(7), id(8)])];
         let census =
-            Census::new(&[scope.contact], &[SubjectId::new(id(5))], &[UnitId::new(id(6))], &[], &rows);
+            Census::new(&[scope.contact], &[SubjectId::new(id(5))], &[UnitId::new(id(6))], &[], rows);
         let (digest, sealed) = census.seal(&scope, &[7; 32], &Entropy::seeded(1));
         assert_eq!(digest.len(), 32);
         let opened = Census::open(&scope, &[7; 32], &sealed).unwrap();

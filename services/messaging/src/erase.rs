@@ -39,7 +39,8 @@ impl State {
         if (fence.contact(), fence.mode()) != (scope.contact, scope.mode) {
             return Err(Error::NotFenced);
         }
-        let census = Census::open(scope, census_key, &fence.census)?;
+        let frozen = fence::frozen(&mut tx, scope.id).await?.ok_or(Error::NotFenced)?;
+        let census = Census::open(scope, census_key, &frozen.census)?;
         let held = hold::held_of_scope(&mut tx, scope.id).await?;
         let reach = match scope.is_whole() {
             true => fence::reach_of(&mut tx, &fence.contacts(), &held).await?,

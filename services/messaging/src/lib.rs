@@ -96,6 +96,7 @@ pub fn migrations() -> Vec<Migration> {
         own(162, "kept_notices", include_str!("../migrations/0162_kept_notices.sql")),
         own(170, "bans", include_str!("../migrations/0170_bans.sql")),
         own(171, "dead", include_str!("../migrations/0171_dead.sql")),
+        own(180, "frozen_census", include_str!("../migrations/0180_frozen_census.sql")),
     ]);
     all
 }

@@ -56,7 +56,7 @@ impl State {
             "select f.census, f.purged_at, f.mode,
                     array (select distinct h.held_conversation from holds h
                             where h.tenant_id = f.tenant_id and h.held_conversation = any (f.held)) as held
-               from fences f where f.tenant_id = $1 and f.scope_id = $2 and f.erased = $3",
+               from fences f where f.tenant_id = $1 and f.scope_id = $2 and f.erased = $3 and f.census is not null",
         )
         .bind(scope.tenant.uuid())
         .bind(scope.id.uuid())

@@ -24,11 +24,11 @@ pub(super) async fn count(state: &State, request: Request<CountRequest>) -> Resu
         _ => Vec::new(),
     };
     let (whose, reach) = reach(&mut tx, &scope, &contacts, &part).await?;
-    let mut rows = fence::rows_of(&mut tx, whose).await?;
-    let known = !rows.is_empty();
-    rows.extend(resealed(&mut tx, &scope, &reach).await?);
+    let mut tables = fence::rows_of(&mut tx, whose).await?;
+    let known = !tables.is_empty();
+    tables.extend(resealed(&mut tx, &scope, &reach).await?);
     drop(tx);
-    let census = Census::new(&contacts, &reach.subjects, &reach.units, &reach.conversations, &rows);
+    let census = Census::new(&contacts, &reach.subjects, &reach.units, &reach.conversations, tables);
     let counts = if known { census.counts() } else { Vec::new() };
     Ok(CountResponse {
         tallies: counts.iter().map(Counted::tally).collect(),

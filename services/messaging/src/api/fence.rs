@@ -1,6 +1,7 @@
-//! Fence: from its answer on no writer adds to the contact, or to the part of it, and no reader finds it. The census is frozen
-//! in the same transaction, under the lock that every writer takes first: what was written before is in it, what comes after
-//! is refused. What a legal hold covers is noted there too: nothing can be held afterwards.
+//! Fence: from its answer on no writer adds to the contact, or to the part of it, and no reader finds it. Two transactions: the
+//! fence goes up under the lock that every writer takes first, and takes as long whatever the contact has; then the census is
+//! frozen. What was written before the fence is in it, what comes after is refused. What a legal hold covers is noted with the
+//! fence: nothing can be held afterwards.
 
 use lethe_ids::{ContactId, ConversationId, TenantId};
 use lethe_outbox::{Actor, Audit, Event, kind};
@@ -9,6 +10,7 @@ use lethe_proto::{
     event::ConversationChanged,
 };
 use lethe_service::{CallContext, TenantTx, timestamp};
+use sqlx::types::Json;
 use tonic::Request;
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ use crate::{
     state::State,
     store::{
         contact,
-        fence::{self, FenceRow, NewFence, Reach, Whose},
+        fence::{self, FenceRow, Frozen, NewFence, Reach, Whose},
         hold, merge,
         opt_out::Listed,
     },
@@ -35,10 +37,10 @@ pub(super) async fn fence(state: &State, request: Request<FenceRequest>) -> Resu
     let request = request.into_inner();
     let scope = Scope::of(request.scope)?;
     let key = census_key(&request.census_key)?;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..=ATTEMPTS {
         let mut tx = state.tx(scope.tenant).await?;
         if let Some(row) = fence::find(&mut tx, scope.id).await? {
-            return again(state, &scope, &key, &row);
+            return freeze(state, tx, &scope, &key, row).await;
         }
         // The contact may have been merged since the erasure was asked for: then who it is now is erased.
         let owner = merge::owner_of(&mut tx, scope.contact).await?;
@@ -50,10 +52,7 @@ pub(super) async fn fence(state: &State, request: Request<FenceRequest>) -> Resu
             },
             false => None,
         };
-        let raised = raise(state, &scope, owner, &key, suppressed.as_ref(), &request_id).await?;
-        if let Some(answer) = raised {
-            return Ok(answer);
-        }
+        raise(state, &scope, owner, suppressed.as_ref(), &request_id).await?;
     }
     Err(Error::Contended)
 }
@@ -94,16 +93,15 @@ impl State {
     }
 }
 
-/// Raises the fence around who the contact is now. `None` when that changed meanwhile, or its addresses did, or the same call
-/// was faster elsewhere.
+/// Raises the fence around who the contact is now. Not when that changed meanwhile, or its addresses did, or the same call was
+/// faster elsewhere: then it is to be looked at again.
 async fn raise(
     state: &State,
     scope: &Scope,
     owner: ContactId,
-    key: &[u8; 32],
     suppressed: Option<&Suppressed>,
     request_id: &str,
-) -> Result<Option<FenceResponse>, Error> {
+) -> Result<(), Error> {
     let mut tx = state.tx(scope.tenant).await?;
     if let Some(suppressed) = suppressed {
         suppressed.macs.lock_and_ask(&mut tx).await?;
@@ -111,7 +109,7 @@ async fn raise(
     let (seq, part) = raise_head(&mut tx, scope, owner).await?;
     // Asked under the lock of the head, which a merge takes too.
     if merge::owner_of(&mut tx, scope.contact).await? != owner {
-        return Ok(None);
+        return Ok(());
     }
     let mut contacts = merge::ids_of(&mut tx, owner).await?;
     if seq.is_none() && scope.is_whole() {
@@ -120,25 +118,17 @@ async fn raise(
     }
     if let Some(suppressed) = suppressed {
         if contact::version(&mut tx, owner).await? != Some(suppressed.version) {
-            return Ok(None);
+            return Ok(());
         }
         suppressed.macs.add(&mut tx).await?;
     }
-    let (whose, reach) = reach(&mut tx, scope, &contacts, &part).await?;
+    let (_, reach) = reach(&mut tx, scope, &contacts, &part).await?;
     let held = held(&mut tx, scope, owner, &reach).await?;
-    let mut rows = fence::rows_of(&mut tx, whose).await?;
-    rows.extend(resealed(&mut tx, scope, &reach).await?);
-    let census = Census::new(&contacts, &reach.subjects, &reach.units, &reach.conversations, &rows);
-    let (digest, sealed) = census.seal(scope, key, &state.entropy);
-    let (tallies, at) = (census.counts(), state.clock.now());
     let new = NewFence {
         scope: scope.id,
         erasure: scope.erasure,
         contact: scope.contact,
-        at,
-        census: &sealed,
-        census_digest: &digest,
-        tallies: &tallies,
+        at: state.clock.now(),
         mode: scope.mode,
         conversations: &part,
         held: &held,
@@ -146,7 +136,7 @@ async fn raise(
         contacts: &contacts,
     };
     if !fence::insert(&mut tx, &new).await? {
-        return Ok(None);
+        return Ok(());
     }
     if scope.is_whole() {
         state.freeze_notices(&mut tx, scope.id, owner).await?;
@@ -163,9 +153,45 @@ async fn raise(
         request_id,
     };
     state.outbox.audit(&mut tx, &audit).await?;
-    let row = fence::find(&mut tx, scope.id).await?.ok_or(Error::NotFenced)?;
     state.commit(tx).await?;
-    again(state, scope, key, &row).map(Some)
+    Ok(())
+}
+
+/// Freezes the census of a fence that stands, unless a call before did, and answers what it has.
+async fn freeze(
+    state: &State,
+    mut tx: TenantTx,
+    scope: &Scope,
+    key: &[u8; 32],
+    row: FenceRow,
+) -> Result<FenceResponse, Error> {
+    if (row.contact(), row.mode()) != (scope.contact, scope.mode) {
+        return Err(Error::NotFenced);
+    }
+    if fence::frozen(&mut tx, scope.id).await?.is_none() {
+        let (contacts, part) = (row.contacts(), row.conversations());
+        let (whose, reach) = reach(&mut tx, scope, &contacts, &part).await?;
+        let mut tables = fence::rows_of(&mut tx, whose).await?;
+        tables.extend(resealed(&mut tx, scope, &reach).await?);
+        let census = Census::new(&contacts, &reach.subjects, &reach.units, &reach.conversations, tables);
+        let (census_digest, sealed) = census.seal(scope, key, &state.entropy);
+        let tallies = Json(census.counts());
+        fence::freeze(&mut tx, scope.id, &Frozen { census: sealed, census_digest, tallies }).await?;
+    }
+    let frozen = fence::frozen(&mut tx, scope.id).await?.ok_or(Error::NotFenced)?;
+    tx.commit().await?;
+    let census = Census::open(scope, key, &frozen.census)?;
+    // Nothing of it stays in this process's memory. It may be another than the one that fenced: it forgets too.
+    state.keyring.evict(scope.tenant, &census.subjects());
+    state.routes.evict(scope.tenant, &census.conversations());
+    Ok(FenceResponse {
+        census_digest: frozen.census_digest.into(),
+        tallies: frozen.tallies.iter().map(Counted::tally).collect(),
+        fenced_at: Some(timestamp(row.fenced_at)),
+        conversation_ids: row.conversations().iter().map(ConversationId::to_string).collect(),
+        suppressions: row.suppressed.iter().map(Listed::suppression).collect(),
+        contact_ids: if scope.is_whole() { many(&row.contacts()) } else { Vec::new() },
+    })
 }
 
 /// Raises it at the head. Answers the sequence of that change, and of a part which conversations it is.
@@ -233,12 +259,12 @@ pub(super) async fn resealed(
     tx: &mut TenantTx,
     scope: &Scope,
     reach: &Reach,
-) -> Result<Vec<(String, Uuid)>, Error> {
+) -> Result<Option<(String, Vec<Uuid>)>, Error> {
     if scope.mode != Mode::ContactOnly {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let texts = fence::texts_of(tx, &reach.conversations).await?;
-    Ok(texts.into_iter().map(|message| (RESEALED.to_owned(), message)).collect())
+    Ok((!texts.is_empty()).then(|| (RESEALED.to_owned(), texts)))
 }
 
 /// Tells the readers, whose copies are to go: of the contact, or of each conversation.
@@ -265,25 +291,6 @@ async fn say(
         state.outbox.put(tx, &Event { kind: kind::CONVERSATION_CHANGED, aggregate, seq, payload }).await?;
     }
     Ok(())
-}
-
-/// The answer, also to a call that came before. This process may be another than the one that fenced: it forgets too.
-fn again(state: &State, scope: &Scope, key: &[u8; 32], row: &FenceRow) -> Result<FenceResponse, Error> {
-    if (row.contact(), row.mode()) != (scope.contact, scope.mode) {
-        return Err(Error::NotFenced);
-    }
-    let census = Census::open(scope, key, &row.census)?;
-    // Nothing of it stays in this process's memory.
-    state.keyring.evict(scope.tenant, &census.subjects());
-    state.routes.evict(scope.tenant, &census.conversations());
-    Ok(FenceResponse {
-        census_digest: row.census_digest.clone().into(),
-        tallies: row.tallies.iter().map(Counted::tally).collect(),
-        fenced_at: Some(timestamp(row.fenced_at)),
-        conversation_ids: row.conversations().iter().map(ConversationId::to_string).collect(),
-        suppressions: row.suppressed.iter().map(Listed::suppression).collect(),
-        contact_ids: if scope.is_whole() { many(&row.contacts()) } else { Vec::new() },
-    })
 }
 
 /// All ids of a person who was several contacts.

@@ -16,12 +16,6 @@ pub(crate) struct FenceRow {
     erased: Uuid,
     /// When.
     pub(crate) fenced_at: OffsetDateTime,
-    /// Sealed under the erasure's own key.
-    pub(crate) census: Vec<u8>,
-    /// SHA-256 over the census before it was sealed.
-    pub(crate) census_digest: Vec<u8>,
-    /// Counts when it was fenced.
-    pub(crate) tallies: Json<Vec<Counted>>,
     /// When the purge was done.
     pub(crate) purged_at: Option<OffsetDateTime>,
     mode: i16,
@@ -32,6 +26,17 @@ pub(crate) struct FenceRow {
     contacts: Vec<Uuid>,
     /// Addresses that stay blocked; empty once purged.
     pub(crate) suppressed: Json<Vec<Listed>>,
+}
+
+/// The census behind a fence.
+#[derive(Debug, FromRow)]
+pub(crate) struct Frozen {
+    /// Sealed under the erasure's own key.
+    pub(crate) census: Vec<u8>,
+    /// SHA-256 over the census before it was sealed.
+    pub(crate) census_digest: Vec<u8>,
+    /// Its counts.
+    pub(crate) tallies: Json<Vec<Counted>>,
 }
 
 impl FenceRow {
@@ -75,12 +80,6 @@ pub(crate) struct NewFence<'a> {
     pub(crate) contact: ContactId,
     /// Now.
     pub(crate) at: OffsetDateTime,
-    /// Sealed.
-    pub(crate) census: &'a [u8],
-    /// Of the census before it was sealed.
-    pub(crate) census_digest: &'a [u8],
-    /// Counts.
-    pub(crate) tallies: &'a [Counted],
     /// How much of it.
     pub(crate) mode: Mode,
     /// Of a part: which conversations.
@@ -97,9 +96,8 @@ pub(crate) struct NewFence<'a> {
 pub(crate) async fn find(tx: &mut TenantTx, scope: ScopeId) -> sqlx::Result<Option<FenceRow>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select erased, fenced_at, census, census_digest, tallies, purged_at, mode, conversations,
-                hold_subject, heir, heir_subject, contacts, suppressed from fences
-          where tenant_id = $1 and scope_id = $2",
+        "select erased, fenced_at, purged_at, mode, conversations, hold_subject, heir, heir_subject, contacts, suppressed
+           from fences where tenant_id = $1 and scope_id = $2",
     )
     .bind(tenant.uuid())
     .bind(scope.uuid())
@@ -198,18 +196,14 @@ pub(crate) async fn erased_with(
 pub(crate) async fn insert(tx: &mut TenantTx, new: &NewFence<'_>) -> sqlx::Result<bool> {
     let tenant = tx.tenant();
     let inserted = sqlx::query(
-        "insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at, census, census_digest, tallies, mode,
-                             conversations, held, suppressed, contacts)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict do nothing",
+        "insert into fences (tenant_id, scope_id, erasure_id, erased, fenced_at, mode, conversations, held, suppressed, contacts)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
     )
     .bind(tenant.uuid())
     .bind(new.scope.uuid())
     .bind(new.erasure.uuid())
     .bind(new.contact.uuid())
     .bind(new.at)
-    .bind(new.census)
-    .bind(new.census_digest)
-    .bind(Json(new.tallies))
     .bind(new.mode as i16)
     .bind(uuids(new.conversations))
     .bind(uuids(new.held))
@@ -222,6 +216,36 @@ pub(crate) async fn insert(tx: &mut TenantTx, new: &NewFence<'_>) -> sqlx::Resul
     .execute(&mut **tx)
     .await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// Keeps the census of a fence, unless it has one.
+pub(crate) async fn freeze(tx: &mut TenantTx, scope: ScopeId, frozen: &Frozen) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    sqlx::query(
+        "update fences set census = $3, census_digest = $4, tallies = $5
+          where tenant_id = $1 and scope_id = $2 and census is null",
+    )
+    .bind(tenant.uuid())
+    .bind(scope.uuid())
+    .bind(&frozen.census)
+    .bind(&frozen.census_digest)
+    .bind(&frozen.tallies)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// The census of a fence; `None` while it has none.
+pub(crate) async fn frozen(tx: &mut TenantTx, scope: ScopeId) -> sqlx::Result<Option<Frozen>> {
+    let tenant = tx.tenant();
+    sqlx::query_as(
+        "select census, census_digest, tallies from fences
+          where tenant_id = $1 and scope_id = $2 and census is not null",
+    )
+    .bind(tenant.uuid())
+    .bind(scope.uuid())
+    .fetch_optional(&mut **tx)
+    .await
 }
 
 /// Adds to what was done so far.
@@ -345,24 +369,25 @@ impl Whose<'_> {
     }
 }
 
-/// Every row by the catalogue: (table, id), sorted. Of a part, the requests too that made what is in it.
-pub(crate) async fn rows_of(tx: &mut TenantTx, whose: Whose<'_>) -> sqlx::Result<Vec<(String, Uuid)>> {
+/// Every row by the catalogue: tables and their ids, sorted. Of a part, the requests too that made what is in it.
+pub(crate) async fn rows_of(tx: &mut TenantTx, whose: Whose<'_>) -> sqlx::Result<Vec<(String, Vec<Uuid>)>> {
     let tenant = tx.tenant();
     let (contacts, conversations, keeps, asking) = whose.columns();
     sqlx::query_as(
-        "select kind, row_id from census_v3($1, $2,
-           case when $2 = '{}'::uuid[] or $4 then $3
-                else array (select c.conversation_id::uuid from conversations c
-                             where c.tenant_id = $1 and c.contact_id = any ($2))
-           end, $4)
-         union all
-         select 'idempotency', i.key_mac from idempotency i
-          where i.tenant_id = $1 and i.contact_id = any ($5)
-            and (i.resource_id = any ($3) or exists (select from messages m where m.tenant_id = $1
-                   and m.message_id = i.resource_id and m.conversation_id::uuid = any ($3))
-                 or exists (select from ratings r where r.tenant_id = $1
-                   and r.rating_id = i.resource_id and r.conversation_id::uuid = any ($3)))
-         order by 1, 2",
+        "select kind, array_agg(row_id order by row_id) from (
+           select kind, row_id from census_v3($1, $2,
+             case when $2 = '{}'::uuid[] or $4 then $3
+                  else array (select c.conversation_id::uuid from conversations c
+                               where c.tenant_id = $1 and c.contact_id = any ($2))
+             end, $4)
+           union all
+           select 'idempotency', i.key_mac from idempotency i
+            where i.tenant_id = $1 and i.contact_id = any ($5)
+              and (i.resource_id = any ($3) or exists (select from messages m where m.tenant_id = $1
+                     and m.message_id = i.resource_id and m.conversation_id::uuid = any ($3))
+                   or exists (select from ratings r where r.tenant_id = $1
+                     and r.rating_id = i.resource_id and r.conversation_id::uuid = any ($3)))
+         ) as rows group by kind order by kind",
     )
     .bind(tenant.uuid())
     .bind(contacts)

@@ -4,13 +4,15 @@ use futures::future::join_all;
 use lethe_proto::{
     erasure::{Attestation, PurgeRequest},
     messaging::{
-        Contact, DeleteMessageRequest, EditMessageRequest, OpenConversationRequest, OptOutContactRequest,
-        RecordConsentRequest, RestrictContactRequest, UpdateContactRequest, UpdateConversationRequest,
+        Contact, DeleteMessageRequest, EditMessageRequest, GetMessageRequest, OpenConversationRequest,
+        OptOutContactRequest, RecordConsentRequest, RestrictContactRequest, UpdateContactRequest,
+        UpdateConversationRequest,
     },
 };
+use sqlx::Connection as _;
 use tonic::{Code, Status};
 
-use crate::stage::{KEY, Stage, full_profile, uuid_of};
+use crate::stage::{KEY, Stage, full_profile, reason, uuid_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_races_the_fence_is_in_the_census_or_refused() {
@@ -91,6 +93,41 @@ async fn every_other_writer_races_it_too() {
     let found: u64 =
         findings.iter().filter(|f| f.attestation() == Attestation::ReRead).map(|f| f.found).sum();
     assert_eq!(found, 0, "{findings:?}");
+}
+
+/// Whatever there is to count: the fence stands before it is, and a process that ends between the two leaves nothing that the next
+/// call does not do.
+#[tokio::test]
+async fn nobody_reads_or_writes_while_the_census_is_taken_and_it_may_be_taken_again() {
+    let stage = Stage::new().await;
+    let contact = stage.create(full_profile("a")).await;
+    let conversation = stage.open(&contact).await;
+    let message = stage.receive(&conversation, "before").await;
+    let scope = stage.scope(&contact);
+    let mut db = stage.superuser().await;
+    let mut lock = db.begin().await.unwrap();
+    sqlx::query("lock table ratings in access exclusive mode").execute(&mut *lock).await.unwrap();
+    let story = async {
+        stage.somebody_waits().await;
+        let read = GetMessageRequest { message_id: message.message_id.clone() };
+        assert_eq!(stage.messages().get_message(read).await.unwrap_err().code(), Code::NotFound);
+        let late = stage.try_receive(&conversation, "late", None).await.unwrap_err();
+        assert_eq!(late.code(), Code::NotFound);
+        let purge = PurgeRequest { scope: Some(scope.clone()), census_key: KEY.to_vec().into() };
+        assert_eq!(reason(&stage.participant().purge(purge).await.unwrap_err()), "NOT_FENCED");
+        lock.rollback().await.unwrap();
+    };
+    let (fenced, ()) = tokio::join!(stage.fence(&scope), story);
+    assert_eq!(fenced.tallies.iter().find(|tally| tally.kind == "messages").unwrap().count, 1);
+
+    // As after a crash between the two.
+    let forget = "update fences set census = null, census_digest = null, tallies = null";
+    sqlx::query(forget).execute(&mut stage.superuser().await).await.unwrap();
+    let again = stage.fence(&scope).await;
+    assert_eq!((again.census_digest, again.tallies), (fenced.census_digest, fenced.tallies));
+    stage.purge(&scope).await;
+    let findings = stage.verify(&scope).await;
+    assert!(findings.iter().all(|one| one.attestation() != Attestation::ReRead || one.found == 0));
 }
 
 /// Has `write` wait for the contact's head, fences the contact meanwhile, and answers what the writer is told.
