@@ -62,10 +62,18 @@ pub(crate) async fn open(operation: &Operation) -> anyhow::Result<Vec<OpenErasur
     Ok(answer.map_err(|status| operate::refused(&status))?.into_inner().erasures)
 }
 
-/// A line for each participant that an erasure waits for.
+/// A line for each participant that an erasure waits for. Who waits for the others is not what is waited for.
 pub(crate) fn waiting(erasure: &Erasure, now: OffsetDateTime) -> Vec<String> {
-    // Who waits for the others is not what is waited for.
-    let waits = |state: &&ParticipantState| !["", "OTHERS"].contains(&state.waits_for.as_str());
+    lines(erasure, now, &["", "OTHERS"])
+}
+
+/// Those for which something is in the way: that a person confirms and that the day of the second verification comes is as it should be.
+pub(crate) fn troubled(erasure: &Erasure, now: OffsetDateTime) -> Vec<String> {
+    lines(erasure, now, &["", "OTHERS", "CONFIRMATION", "RE_VERIFICATION_DUE"])
+}
+
+fn lines(erasure: &Erasure, now: OffsetDateTime, but: &[&str]) -> Vec<String> {
+    let waits = |state: &&ParticipantState| !but.contains(&state.waits_for.as_str());
     let line = |state: &ParticipantState| {
         let tried = format!("{} tries", state.attempts);
         format!(
@@ -82,4 +90,27 @@ pub(crate) fn waiting(erasure: &Erasure, now: OffsetDateTime) -> Vec<String> {
 pub(crate) fn state(erasure: &Erasure) -> String {
     let name = erasure.state().as_str_name();
     name.trim_start_matches("ERASURE_STATE_").to_lowercase().replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_its_day_or_its_confirmation_is_no_trouble() {
+        let state = |waits_for: &str| ParticipantState {
+            participant: "search".to_owned(),
+            waits_for: waits_for.to_owned(),
+            ..ParticipantState::default()
+        };
+        let waits = ["", "OTHERS", "CONFIRMATION", "RE_VERIFICATION_DUE", "LEGAL_HOLD", "UNAVAILABLE"];
+        let erasure = Erasure { participants: waits.map(state).into(), ..Erasure::default() };
+        let now = OffsetDateTime::UNIX_EPOCH;
+        assert_eq!(waiting(&erasure, now).len(), 4);
+        let troubled = troubled(&erasure, now);
+        assert_eq!(troubled.len(), 2);
+        assert!(
+            troubled[0].starts_with("search: LEGAL_HOLD") && troubled[1].starts_with("search: UNAVAILABLE")
+        );
+    }
 }

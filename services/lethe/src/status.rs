@@ -195,7 +195,7 @@ fn requests(open: &[OpenErasure], now: OffsetDateTime, report: &mut Report) {
     let erasures = open.iter().filter_map(|open| open.erasure.as_ref());
     let (mut waiting, mut overdue) = (0, 0);
     for erasure in erasures {
-        let waits = erasures::waiting(erasure, now);
+        let waits = erasures::troubled(erasure, now);
         waiting += usize::from(!waits.is_empty());
         if let Some(first) = waits.first() {
             report.trouble(format!("erasure {} waits for {first}", erasure.erasure_id));
