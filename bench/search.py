@@ -94,9 +94,10 @@ def send(writer, conversation, chance):
 
 def searchable(url, tokens, conversation, chance):
     """Milliseconds from the answer to a message to the search that finds it, `PROBES` times."""
-    writer, reader, times = Client(url, tokens[0]), Client(url, tokens[1]), []
+    reader, times = Client(url, tokens[1]), []
     for _ in range(PROBES):
-        probe = send(writer, conversation, chance)
+        # A connection each: one that idled while a message was sought may be closed by now.
+        probe = send(Client(url, tokens[0]), conversation, chance)
         acknowledged = time.monotonic()
         found(reader, probe, 30)
         times.append((time.monotonic() - acknowledged) * 1000)
