@@ -99,7 +99,7 @@ def settled(share=0.9, seconds=2, patience=300):
     for _ in range(patience):
         before = times()
         time.sleep(seconds)
-        spent = [now - then for now, then in zip(times(), before)]
+        spent = [end - begin for begin, end in zip(before, times())]
         if spent[3] >= share * sum(spent):
             return
     sys.exit("bench: the machine does not come to rest; is something else running on it?")

@@ -63,7 +63,7 @@ impl World {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             tasks: self.tasks.clone(),
-            peers: self.peers_but(name, name),
+            peers: self.peers_of(name, |peer| peer != name),
             nats: self.nats.connect(name).await,
             access: self.access.of(name),
         }
@@ -71,14 +71,12 @@ impl World {
 
     /// The peers of the service `name`: all of this world.
     pub fn peers(&self, name: &str) -> Peers {
-        self.peers_but(name, "")
+        self.peers_of(name, |_| true)
     }
 
-    fn peers_but(&self, name: &str, but: &str) -> Peers {
-        let transports = self.pipes.iter().filter(|(peer, _)| **peer != but).map(|(peer, pipe)| {
-            let transport: (String, Transport) = ((*peer).to_owned(), Transport::Pipe(pipe.clone()));
-            transport
-        });
+    fn peers_of(&self, name: &str, are: impl Fn(&str) -> bool) -> Peers {
+        let pipes = self.pipes.iter().filter(|(peer, _)| are(peer));
+        let transports = pipes.map(|(peer, pipe)| ((*peer).to_owned(), Transport::Pipe(pipe.clone())));
         Peers::new(self.access.of(name), transports)
     }
 

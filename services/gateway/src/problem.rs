@@ -221,7 +221,6 @@ impl From<Failure> for Problem {
 fn status_of(code: Code, reason: &str) -> StatusCode {
     match reason {
         "IDEMPOTENCY_KEY_REUSED" => return StatusCode::UNPROCESSABLE_ENTITY,
-        "IDEMPOTENCY_KEY_IN_FLIGHT" => return StatusCode::CONFLICT,
         "VERSION_REQUIRED" => return StatusCode::PRECONDITION_REQUIRED,
         "VERSION_MISMATCH" => return StatusCode::PRECONDITION_FAILED,
         "TOO_MANY_CALLS" | "LOG_IN_BUSY" => return StatusCode::SERVICE_UNAVAILABLE,

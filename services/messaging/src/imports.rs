@@ -24,7 +24,7 @@ use crate::{
     },
     error::Error,
     seal,
-    state::{Call, Origin, State},
+    state::{ATTEMPTS, Call, Origin, State},
     store::{
         consent, head,
         import_key::{self, Kind, Known, Place},
@@ -33,8 +33,6 @@ use crate::{
 
 /// The audit's word for what a row does.
 const ACTION: &str = "PutImportChunk";
-/// How often a row is begun anew because another request took it meanwhile.
-const ATTEMPTS: usize = 3;
 
 /// Where rows stand.
 pub(crate) struct Chunk<'a> {

@@ -64,12 +64,6 @@ async fn each_failure_has_its_status() {
         (Failure::invalid("idempotency.key", "is wrong"), 422, "FIELD_INVALID", Some("Idempotency-Key")),
         (Failure::key_reused(), 422, "IDEMPOTENCY_KEY_REUSED", Some("Idempotency-Key")),
         (
-            Failure::new(Code::Aborted, "IDEMPOTENCY_KEY_IN_FLIGHT", "at work"),
-            409,
-            "IDEMPOTENCY_KEY_IN_FLIGHT",
-            None,
-        ),
-        (
             Failure::precondition("VERSION_REQUIRED", "say which").at("if_version"),
             428,
             "VERSION_REQUIRED",

@@ -19,7 +19,7 @@ use crate::{
     domain::keyword::Keyword,
     error::Error,
     scope::{Mode, Scope},
-    state::State,
+    state::{ATTEMPTS, State},
     store::{
         contact,
         fence::{self, FenceRow, Frozen, NewFence, Reach, Whose},
@@ -29,14 +29,12 @@ use crate::{
     suppression::Macs,
 };
 
-/// How often a fence is begun anew because the addresses that are to stay blocked changed meanwhile.
-const ATTEMPTS: usize = 4;
-
 pub(super) async fn fence(state: &State, request: Request<FenceRequest>) -> Result<FenceResponse, Error> {
     let request_id = CallContext::of(&request).request_id.clone();
     let request = request.into_inner();
     let scope = Scope::of(request.scope)?;
     let key = census_key(&request.census_key)?;
+    // Once more than it may be raised anew: the last look finds what the last try raised.
     for _ in 0..=ATTEMPTS {
         let mut tx = state.tx(scope.tenant).await?;
         if let Some(row) = fence::find(&mut tx, scope.id).await? {

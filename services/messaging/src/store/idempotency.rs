@@ -78,16 +78,27 @@ pub(crate) async fn insert(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Forgets keys older than `before`, at most `most` of each kind. Answers how many.
+/// Forgets keys of requests older than `before`, at most `most` of each kind. Answers how many.
 pub(crate) async fn forget(tx: &mut TenantTx, before: OffsetDateTime, most: i64) -> sqlx::Result<u64> {
-    let tenant = tx.tenant();
-    let mut gone = 0;
-    for statement in [
+    let statements = [
         "delete from idempotency where tenant_id = $1 and key_mac in
            (select key_mac from idempotency where tenant_id = $1 and created_at < $2 limit $3)",
         "delete from gone_keys where tenant_id = $1 and key_mac in
            (select key_mac from gone_keys where tenant_id = $1 and created_at < $2 limit $3)",
-    ] {
+    ];
+    forget_by(tx, statements, before, most).await
+}
+
+/// Deletes what is older than `before` by each statement, at most `most`. Answers how many.
+pub(super) async fn forget_by(
+    tx: &mut TenantTx,
+    statements: [&'static str; 2],
+    before: OffsetDateTime,
+    most: i64,
+) -> sqlx::Result<u64> {
+    let tenant = tx.tenant();
+    let mut gone = 0;
+    for statement in statements {
         gone += sqlx::query(statement)
             .bind(tenant.uuid())
             .bind(before)

@@ -8,6 +8,8 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::idempotency;
+
 /// What a key names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -95,23 +97,13 @@ pub(crate) async fn insert(
     Ok(inserted.rows_affected() == keys.len() as u64)
 }
 
-/// Forgets keys older than `before`, at most `most` of each kind. Answers how many.
+/// Forgets keys of rows older than `before`, at most `most` of each kind. Answers how many.
 pub(crate) async fn forget(tx: &mut TenantTx, before: OffsetDateTime, most: i64) -> sqlx::Result<u64> {
-    let tenant = tx.tenant();
-    let mut gone = 0;
-    for statement in [
+    let statements = [
         "delete from import_keys where tenant_id = $1 and key_mac in
            (select key_mac from import_keys where tenant_id = $1 and created_at < $2 limit $3)",
         "delete from gone_import_keys where tenant_id = $1 and key_mac in
            (select key_mac from gone_import_keys where tenant_id = $1 and created_at < $2 limit $3)",
-    ] {
-        gone += sqlx::query(statement)
-            .bind(tenant.uuid())
-            .bind(before)
-            .bind(most)
-            .execute(&mut **tx)
-            .await?
-            .rows_affected();
-    }
-    Ok(gone)
+    ];
+    idempotency::forget_by(tx, statements, before, most).await
 }

@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 
 use lethe_messaging::{ERASERS, MOVERS};
+use lethe_service::Migration;
+use lethe_testkit::Databases;
 use sqlx::Row;
+use uuid::Uuid;
 
 use crate::stage::Stage;
 
@@ -66,6 +69,29 @@ async fn every_column_of_an_id_of_a_person_has_an_eraser() {
             "{table}: {key:?}"
         );
     }
+}
+
+/// Of a database with people in it: who was banned is so still, each tenant's, and nobody else.
+#[tokio::test]
+async fn a_ban_of_before_stands_in_the_head_after_the_migration() {
+    let (all, ban) = (lethe_messaging::migrations(), 170);
+    let before: Vec<Migration> = all.iter().filter(|step| step.version < ban).copied().collect();
+    let database = Databases::fresh("messaging", &before).await;
+    let mut db = Databases::superuser(&database).await;
+    let people = "insert into contact_head (tenant_id, contact_id, seq, opted_out, restriction)
+                  select t, c, 1, false, 0 from unnest(array[$1, $2]) t, unnest(array[$3, $4]) c";
+    let [one, other, ada, maud] = [1, 2, 3, 4].map(Uuid::from_u128);
+    sqlx::query(people).bind(one).bind(other).bind(ada).bind(maud).execute(&mut db).await.unwrap();
+    let banned = "insert into contact_bans values ($1, $2, now()), ($3, $4, now())";
+    sqlx::query(banned).bind(one).bind(ada).bind(other).bind(maud).execute(&mut db).await.unwrap();
+
+    lethe_service::migrate("messaging", &database, &all).await.unwrap();
+    let banned: Vec<(Uuid, Uuid)> =
+        sqlx::query_as("select tenant_id, contact_id::uuid from contact_head where banned order by 1")
+            .fetch_all(&mut db)
+            .await
+            .unwrap();
+    assert_eq!(banned, [(one, ada), (other, maud)]);
 }
 
 #[tokio::test]
