@@ -65,6 +65,7 @@ pub use domain::reach::{Network, NotANetwork};
 pub use store::{
     eraser::{ERASERS, Eraser},
     merge::{MOVERS, Mover},
+    message::{CONTACTS_MESSAGES, NAMED_MESSAGES},
     reseal::{RESEALED, Resealed},
 };
 
@@ -97,6 +98,7 @@ pub fn migrations() -> Vec<Migration> {
         own(170, "bans", include_str!("../migrations/0170_bans.sql")),
         own(171, "dead", include_str!("../migrations/0171_dead.sql")),
         own(180, "frozen_census", include_str!("../migrations/0180_frozen_census.sql")),
+        own(190, "whose_requests", include_str!("../migrations/0190_whose_requests.sql")),
     ]);
     all
 }

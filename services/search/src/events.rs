@@ -43,20 +43,11 @@ enum What {
 /// Takes the events in.
 pub(crate) struct Events {
     indexer: std::sync::Arc<Indexer>,
-    /// When the next batch may begin.
-    next: tokio::sync::Mutex<Instant>,
 }
 
 impl Events {
     pub(crate) fn new(indexer: std::sync::Arc<Indexer>) -> Self {
-        Self { indexer, next: tokio::sync::Mutex::new(Instant::now()) }
-    }
-
-    /// Batches keep an interval, so that under load many events share a commit. A first one does not wait.
-    async fn keep_pace(&self) {
-        let mut next = self.next.lock().await;
-        sleep_until(*next).await;
-        *next = Instant::now() + self.indexer.config.commit_interval();
+        Self { indexer }
     }
 
     /// A tenant's events together; if that fails, each by itself, so that one does not hold back the others.
@@ -89,8 +80,10 @@ fn anyhow_of(source: &lethe_service::BuildError) -> lethe_service::BuildError {
 }
 
 impl Consume for Events {
+    /// Batches keep an interval, so that under load many events share a commit. It is waited for at the end: whatever comes
+    /// meanwhile is in the next batch, which is taken off the bus only then.
     async fn consume(&self, batch: Vec<Notification>) -> Vec<Result<(), ConsumeError>> {
-        self.keep_pace().await;
+        let next = Instant::now() + self.indexer.config.commit_interval();
         let mut outcomes: Vec<Result<(), ConsumeError>> = batch.iter().map(|_| Ok(())).collect();
         let mut tenants: BTreeMap<TenantId, Vec<(usize, Change)>> = BTreeMap::new();
         for (at, notification) in batch.iter().enumerate() {
@@ -109,6 +102,7 @@ impl Consume for Events {
             }
         }
         drop(done);
+        sleep_until(next).await;
         outcomes
     }
 }

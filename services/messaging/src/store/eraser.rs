@@ -21,8 +21,8 @@ pub struct Eraser {
     /// Its columns of the types contact_id and conversation_id: a test compares them with the catalogue.
     pub columns: &'static [&'static str],
     by: By,
-    /// Deletes at most `$3` rows of the contacts or conversations `$2` in the tenant `$1`.
-    statement: &'static str,
+    /// SQL that deletes at most `$3` rows of the contacts or conversations `$2` in the tenant `$1`.
+    pub statement: &'static str,
 }
 
 /// Rows that go as they are, found by `contact_id` or by `conversation_id`.

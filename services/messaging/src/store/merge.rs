@@ -12,8 +12,8 @@ use crate::error::Error;
 pub struct Mover {
     /// The table.
     pub table: &'static str,
-    /// Makes the rows of the contact `$3` those of `$2` in the tenant `$1`.
-    statement: &'static str,
+    /// SQL that makes the rows of the contact `$3` those of `$2` in the tenant `$1`.
+    pub statement: &'static str,
 }
 
 /// All tables with a column of the type contact_id, but `conversations`, each of which is told of: a test compares them with

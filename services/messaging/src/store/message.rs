@@ -249,33 +249,47 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The messages of the tenant `$1` for which `$condition` is so; what is fenced is not there.
+/// The messages of the tenant `$1` for which `$condition` is so, out of `$from`; what is fenced is not there.
 macro_rules! columns {
     ($condition:literal) => {
+        columns!(
+            "messages m
+               join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
+               join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id",
+            $condition
+        )
+    };
+    ($from:literal, $condition:literal) => {
         concat!(
             "select m.message_id, m.conversation_id, c.contact_id, c.channel, m.direction, m.member_id,
                     c.assigned_member_id, m.created_at, m.edited_at, m.deleted_at, m.version, m.accepted_seq, m.seq,
                     m.text, m.delivery, m.sent_at, m.delivered_at,
                     m.read_at, m.failed_at, m.failure, h.restriction, c.spam
-               from messages m
-               join conversations c on c.tenant_id = m.tenant_id and c.conversation_id = m.conversation_id
-               join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
-              where m.tenant_id = $1 and not h.fenced and not (c.conversation_id::uuid = any (h.fenced_conversations))
+               from ",
+            $from,
+            " where m.tenant_id = $1 and not h.fenced and not (c.conversation_id::uuid = any (h.fenced_conversations))
                 and ",
             $condition
         )
     };
 }
 
-/// These messages, in no order; what is fenced is not there.
+/// SQL that reads the messages `$2` of the tenant `$1`. Each is looked up by its key, its conversation and its head behind it:
+/// of many ids in one condition PostgreSQL expects most of a table that it has no statistics of yet, and reads all of it.
+pub const NAMED_MESSAGES: &str = columns!(
+    "unnest($2::uuid[]) as named (id)
+       cross join lateral (select * from messages where tenant_id = $1 and message_id = named.id offset 0) m
+       cross join lateral (select * from conversations
+                            where tenant_id = $1 and conversation_id = m.conversation_id offset 0) c
+       cross join lateral (select * from contact_head where tenant_id = $1 and contact_id = c.contact_id offset 0) h",
+    "true"
+);
+
+/// These messages, in no order, one that is named twice two times; what is fenced is not there.
 pub(crate) async fn find_all(tx: &mut TenantTx, messages: &[MessageId]) -> sqlx::Result<Vec<MessageRow>> {
     let tenant = tx.tenant();
     let ids: Vec<Uuid> = messages.iter().map(|message| message.uuid()).collect();
-    sqlx::query_as(columns!("m.message_id = any ($2)"))
-        .bind(tenant.uuid())
-        .bind(ids)
-        .fetch_all(&mut **tx)
-        .await
+    sqlx::query_as(NAMED_MESSAGES).bind(tenant.uuid()).bind(ids).fetch_all(&mut **tx).await
 }
 
 /// One message.
@@ -302,6 +316,19 @@ pub(crate) async fn list(
     .await
 }
 
+/// SQL that reads at most `$5` messages of the contact `$2` for the index, by conversation and sequence, after (`$3`, `$4`).
+/// Conversation by conversation: else PostgreSQL may go through the tenant's messages in that order, looking for one of it.
+pub const CONTACTS_MESSAGES: &str = columns!(
+    "conversations c
+       join contact_head h on h.tenant_id = c.tenant_id and h.contact_id = c.contact_id
+       cross join lateral (select * from messages
+                            where tenant_id = $1 and conversation_id = c.conversation_id
+                              and accepted_seq > case when c.conversation_id = $3 then $4 else 0 end
+                            order by accepted_seq limit $5) m",
+    "c.tenant_id = $1 and c.contact_id = $2 and h.restriction = 0 and c.conversation_id >= $3
+      order by m.conversation_id, m.accepted_seq limit $5"
+);
+
 /// Messages of a contact for the index, by conversation and sequence, after (conversation, sequence).
 pub(crate) async fn list_of_contact(
     tx: &mut TenantTx,
@@ -310,18 +337,14 @@ pub(crate) async fn list_of_contact(
     most: i64,
 ) -> sqlx::Result<Vec<MessageRow>> {
     let tenant = tx.tenant();
-    sqlx::query_as(columns!(
-        "c.contact_id = $2 and h.restriction = 0
-            and c.conversation_id >= $3 and (m.conversation_id::uuid, m.accepted_seq) > ($3, $4)
-          order by m.conversation_id, m.accepted_seq limit $5"
-    ))
-    .bind(tenant.uuid())
-    .bind(contact.uuid())
-    .bind(after.0)
-    .bind(after.1)
-    .bind(most)
-    .fetch_all(&mut **tx)
-    .await
+    sqlx::query_as(CONTACTS_MESSAGES)
+        .bind(tenant.uuid())
+        .bind(contact.uuid())
+        .bind(after.0)
+        .bind(after.1)
+        .bind(most)
+        .fetch_all(&mut **tx)
+        .await
 }
 
 /// Messages of the tenant for the index, by id, after `after`. What is not to be indexed is among them.

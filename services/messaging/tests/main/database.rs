@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use lethe_messaging::{ERASERS, MOVERS};
+use lethe_messaging::{CONTACTS_MESSAGES, ERASERS, MOVERS, NAMED_MESSAGES};
 use lethe_service::Migration;
 use lethe_testkit::Databases;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use crate::stage::Stage;
@@ -68,6 +68,72 @@ async fn every_column_of_an_id_of_a_person_has_an_eraser() {
                 && ["uuid", "contact_id", "conversation_id", "subject_id"].contains(&key[1].as_str()),
             "{table}: {key:?}"
         );
+    }
+}
+
+/// Nobody's erasure or merge reads what is everybody else's.
+#[tokio::test]
+async fn rows_of_a_person_are_found_by_an_index() {
+    let stage = Stage::new().await;
+    let mut db = stage.superuser().await;
+    sqlx::query("set enable_seqscan = off").execute(&mut db).await.unwrap();
+    let id = format!("'{}'::uuid", Uuid::from_u128(1));
+    let ids = format!("array[{id}]");
+    let erasers = ERASERS.iter().map(|eraser| (eraser.table, eraser.statement.replace("$2", &ids)));
+    let movers =
+        MOVERS.iter().map(|mover| (mover.table, mover.statement.replace("$2", &id).replace("$3", &id)));
+    for (table, statement) in erasers.chain(movers) {
+        let explained = format!("explain {}", statement.replace("$1", &id).replace("$3", "1"));
+        let plan: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(explained)).fetch_all(&mut db).await.unwrap();
+        let by_whom = |line: &String| {
+            line.contains("Index Cond") && (line.contains("contact_id") || line.contains("conversation_id"))
+        };
+        assert!(plan.iter().any(by_whom), "{table}:\n{}", plan.join("\n"));
+    }
+}
+
+/// A table that nobody has counted yet is the usual one after a restore, and in a tenant's first minute.
+#[tokio::test]
+async fn no_more_messages_are_read_than_asked_for_without_statistics_too() {
+    let stage = Stage::new().await;
+    let mut db = stage.superuser().await;
+    for statement in [
+        "insert into contact_head (tenant_id, contact_id, seq, opted_out, restriction)
+         select $1, md5('c' || c)::uuid, 1, false, 0 from generate_series(1, 16) c",
+        "insert into conversations (tenant_id, conversation_id, contact_id, subject_id, channel, status, created_at,
+                                    listed_at, version, seq)
+         select $1, md5('v' || c)::uuid, md5('c' || c)::uuid, gen_random_uuid(), 1, 1, now(), now(), 1, 1
+           from generate_series(1, 16) c",
+        "insert into messages (tenant_id, message_id, conversation_id, accepted_seq, seq, version, direction, created_at, text)
+         select $1, md5('m' || m)::uuid, md5('v' || (m % 16 + 1))::uuid, m, m, 1, 1, now(), repeat('x', 300)::bytea
+           from generate_series(1, 4000) m",
+    ] {
+        sqlx::query(statement).bind(Uuid::nil()).execute(&mut db).await.unwrap();
+    }
+    let of = |statement| {
+        AssertSqlSafe(format!("explain (analyze, costs off, timing off, buffers off) {statement}"))
+    };
+    let ids: Vec<Uuid> =
+        sqlx::query_scalar("select message_id from messages limit 200").fetch_all(&mut db).await.unwrap();
+    let named = sqlx::query_scalar(of(NAMED_MESSAGES)).bind(Uuid::nil()).bind(ids);
+    let plan: Vec<String> = named.fetch_all(&mut db).await.unwrap();
+    let read: Vec<&String> = plan.iter().filter(|line| line.contains("Scan using")).collect();
+    let is_by_key = |line: &&String| line.contains("_pkey") && line.contains("actual rows=1.00 ");
+    assert!(read.len() == 3 && read.iter().all(is_by_key), "{}", plan.join("\n"));
+
+    let contact: Uuid = sqlx::query_scalar("select md5('c7')::uuid").fetch_one(&mut db).await.unwrap();
+    for (fenced, messages) in [(false, 201), (true, 0)] {
+        let fence = sqlx::query("update contact_head set fenced = $1 where contact_id = $2");
+        fence.bind(fenced).bind(contact).execute(&mut db).await.unwrap();
+        let of_contact = sqlx::query_scalar(of(CONTACTS_MESSAGES)).bind(Uuid::nil()).bind(contact);
+        let of_contact = of_contact.bind(Uuid::nil()).bind(0_i64).bind(201_i64);
+        let plan: Vec<String> = of_contact.fetch_all(&mut db).await.unwrap();
+        let first = format!("(actual rows={messages}.00 loops=1)");
+        assert!(plan[0].ends_with(&first), "{}", plan.join("\n"));
+        let of_messages = plan.iter().find(|line| line.contains("on messages")).unwrap();
+        let read = of_messages.contains("rows=201.00 loops=1") || of_messages.contains("never executed");
+        assert!(read, "{}", plan.join("\n"));
     }
 }
 
