@@ -91,7 +91,12 @@ fn overrides(grpc: &BTreeMap<&'static str, SocketAddr>) -> String {
         often.map(|rate| format!("[gateway.rates.{rate}]\nrequests = 1000000\nper_s = 60\n")).concat();
     // Webhooks reach one address that nothing but a test's receiver has, and come again soon.
     let webhooks = "[messaging.webhooks]\nallowed_networks = [\"127.0.0.2/32\"]\nbackoff_s = [1, 1, 1, 1, 1]\ntimeout_ms = 2_000\npoll_ms = 100\n";
-    format!("{listen}{often}[identity.log_in]\nper_address = 1000000\n{webhooks}")
+    // Where everything is unoptimized and runs at once on two cores, a new connection's log-in may take three seconds.
+    let stores = ["identity.database", "messaging.database", "retention.database", "search.database"];
+    let keystores = ["identity.keystore", "messaging.keystore", "retention.keystore"];
+    let patient = |store: &&str| format!("[{store}]\nacquire_timeout_ms = 10_000\n");
+    let patient: String = stores.iter().chain(&keystores).map(patient).collect();
+    format!("{listen}{often}[identity.log_in]\nper_address = 1000000\n{webhooks}{patient}")
 }
 
 /// Signals as they are by default, sent often.

@@ -25,7 +25,8 @@ pub struct Eraser {
     pub statement: &'static str,
 }
 
-/// Rows that go as they are, found by `contact_id` or by `conversation_id`.
+/// Rows that go as they are, found by `contact_id` or by `conversation_id`. By an array of their keys: a join of the table with
+/// itself may be one that reads all of it.
 macro_rules! plain {
     ($table:literal, $key:literal, $columns:tt, Contact) => {
         plain!($table, $key, $columns, Contact, "contact_id")
@@ -43,13 +44,13 @@ macro_rules! plain {
                 $table,
                 " where tenant_id = $1 and ",
                 $key,
-                " in (select ",
+                " = any (array(select ",
                 $key,
                 " from ",
                 $table,
                 " where tenant_id = $1 and ",
                 $by_column,
-                " = any ($2) limit $3)"
+                " = any ($2) limit $3))"
             ),
         }
     };
@@ -65,10 +66,10 @@ macro_rules! import_keys {
             by: By::$by,
             statement: concat!(
                 "with gone as (
-                   delete from import_keys where tenant_id = $1 and key_mac in
-                     (select key_mac from import_keys where tenant_id = $1 and ",
+                   delete from import_keys where tenant_id = $1 and key_mac = any (array(
+                     select key_mac from import_keys where tenant_id = $1 and ",
                 $by_column,
-                " = any ($2) limit $3)
+                " = any ($2) limit $3))
                    returning key_mac, kind, created_at),
                  kept as (
                    insert into gone_import_keys (tenant_id, key_mac, created_at)
@@ -87,15 +88,15 @@ static OF_PART: [Eraser; 3] = [
         columns: &["contact_id"],
         by: By::Conversations,
         statement: "with gone as (
-                      delete from idempotency where tenant_id = $1 and key_mac in
-                        (select i.key_mac from idempotency i
+                      delete from idempotency where tenant_id = $1 and key_mac = any (array(
+                        select i.key_mac from idempotency i
                           where i.tenant_id = $1
                             and i.contact_id in (select c.contact_id from conversations c
                                                   where c.tenant_id = $1 and c.conversation_id = any ($2))
                             and (i.resource_id = any ($2) or exists (select from messages m where m.tenant_id = $1
                                    and m.message_id = i.resource_id and m.conversation_id = any ($2))
                                  or exists (select from ratings r where r.tenant_id = $1
-                                   and r.rating_id = i.resource_id and r.conversation_id = any ($2))) limit $3)
+                                   and r.rating_id = i.resource_id and r.conversation_id = any ($2))) limit $3))
                       returning key_mac, created_at)
                     insert into gone_keys (tenant_id, key_mac, created_at)
                     select $1, key_mac, created_at from gone on conflict do nothing",
@@ -122,8 +123,8 @@ pub const ERASERS: &[Eraser] = &[
         by: By::Contact,
         // What is kept says that a key's resource is gone, not whose it was.
         statement: "with gone as (
-                      delete from idempotency where tenant_id = $1 and key_mac in
-                        (select key_mac from idempotency where tenant_id = $1 and contact_id = any ($2) limit $3)
+                      delete from idempotency where tenant_id = $1 and key_mac = any (array(
+                        select key_mac from idempotency where tenant_id = $1 and contact_id = any ($2) limit $3))
                       returning key_mac, created_at)
                     insert into gone_keys (tenant_id, key_mac, created_at)
                     select $1, key_mac, created_at from gone on conflict do nothing",
