@@ -18,7 +18,7 @@ const AT_ONCE: usize = 12;
 /// A request takes so long at the most, whatever befalls: the gateway's own limit, and a second.
 const ANSWERED: Duration = Duration::from_secs(17);
 const GROWS: u64 = 192;
-/// Twice what a statement may take that met the silence, and as long again for a machine that is busy.
+/// On a machine that runs all tests at once 60 s were too few once; alone it is a fraction of that.
 const CATCHES_UP: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

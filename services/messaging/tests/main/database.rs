@@ -71,7 +71,7 @@ async fn every_column_of_an_id_of_a_person_has_an_eraser() {
     }
 }
 
-/// Nobody's erasure or merge reads what is everybody else's.
+/// The erasure of a whole person, and a merge, read nothing that is somebody else's.
 #[tokio::test]
 async fn rows_of_a_person_are_found_by_an_index() {
     let stage = Stage::new().await;
