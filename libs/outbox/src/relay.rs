@@ -132,8 +132,8 @@ struct Signals {
 /// How long a transaction may be open after it put an event, for the event to be found by the next claim. What is
 /// committed later is found by a deep claim.
 const LATE: Duration = Duration::from_secs(3);
-/// What takes longer waits for a server that fell silent.
-const LONGEST_ROUND: Duration = Duration::from_secs(60);
+/// A round that takes so much longer than publishing may waits for a server that fell silent, and every event behind it waits too.
+const SILENT: Duration = Duration::from_secs(10);
 /// How often everything is looked at.
 const DEEP: Duration = Duration::from_secs(5);
 
@@ -169,9 +169,10 @@ impl Relay {
     async fn run(mut self) {
         let poll = Duration::from_millis(self.config.poll_ms);
         let linger = Duration::from_millis(self.config.linger_ms);
+        let longest_round = Duration::from_millis(self.config.publish_timeout_ms) + SILENT;
         let mut failures = 0_u32;
         while !self.bus.tasks.is_stopping() {
-            let ended = tokio::time::timeout(LONGEST_ROUND, self.round()).await;
+            let ended = tokio::time::timeout(longest_round, self.round()).await;
             match ended.unwrap_or(Err(RelayError::Silent)) {
                 Ok(Progress::More) => {
                     failures = 0;

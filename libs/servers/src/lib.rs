@@ -9,8 +9,10 @@ mod postgres;
 mod supervised;
 
 use std::{
+    hash::{BuildHasher, RandomState},
     io,
     net::TcpListener,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -107,10 +109,23 @@ impl Programs {
     }
 }
 
-/// A port of loopback that was free a moment ago.
+/// Ports that the kernel hands to nobody by itself (ip_local_port_range begins at 32,768).
+const PORTS: Range<u16> = 10_000..32_768;
+
+/// A port of loopback that was free a moment ago. It is chosen by chance among those that no connection gets by itself: a
+/// server may take seconds until it listens, and whoever asks for any port meanwhile must not be given its.
 ///
 /// # Errors
-/// When loopback has none.
+/// When a hundred of them are taken.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..100 {
+        let by_chance = RandomState::new().hash_one(()) % u64::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(by_chance).map_err(io::Error::other)?;
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(_listener) => return Ok(port),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }

@@ -80,7 +80,7 @@ impl Postgres {
         clear_stale_pid(&data).await;
         let mut arguments = as_another_than_root();
         arguments.push(programs.postgres("postgres").into_os_string());
-        arguments.extend(["-D".into(), data.into_os_string(), "-p".into(), port.to_string().into()]);
+        arguments.extend(["-D".into(), data.clone().into(), "-p".into(), port.to_string().into()]);
         let mut settings = vec![
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
@@ -105,7 +105,7 @@ impl Postgres {
         let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_path())).collect();
         let mut server = Supervised::start(&arguments, &environment, "INT", &log)?;
         let waited = tokio::time::timeout(START_LIMIT, async {
-            while !answers(programs, port).await {
+            while !is_ready(&data) {
                 if server.ended() {
                     return false;
                 }
@@ -227,14 +227,11 @@ fn as_another_than_root() -> Vec<std::ffi::OsString> {
     ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"].map(Into::into).into()
 }
 
-async fn answers(programs: &Programs, port: u16) -> bool {
-    let status = Command::new(programs.postgres("pg_isready"))
-        .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
-        .env("LD_LIBRARY_PATH", programs.libraries())
-        .stdin(Stdio::null())
-        .status()
-        .await;
-    status.is_ok_and(|status| status.success())
+/// Whether the instance of `data` takes connections: the last line of its pid file says so, and says it of nobody else who
+/// may listen on the port.
+fn is_ready(data: &Path) -> bool {
+    let said = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    said.lines().nth(7).is_some_and(|state| state.trim() == "ready")
 }
 
 /// The superuser's first password on its way into initdb: readable by us alone, and gone afterwards.
