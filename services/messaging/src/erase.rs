@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// Conversations that one notice names at the most: some 20 KB.
+const IN_A_NOTICE: usize = 400;
+
 /// What was done over all calls, and when it was finished.
 pub(crate) struct Purged {
     pub(crate) evidence: Vec<Counted>,
@@ -51,12 +54,10 @@ impl State {
             }
         };
         // Where a part goes, the contact lives on, and may have been merged since.
+        let owner = merge::owner_of(&mut tx, scope.contact).await?;
         let contacts = match scope.is_whole() {
             true => fence.contacts(),
-            false => {
-                let owner = merge::owner_of(&mut tx, scope.contact).await?;
-                merge::ids_of(&mut tx, owner).await?
-            }
+            false => merge::ids_of(&mut tx, owner).await?,
         };
         drop(tx);
 
@@ -105,6 +106,13 @@ impl State {
         let at = fence.purged_at.unwrap_or_else(|| self.clock.now());
         let mut tx = self.tx(scope.tenant).await?;
         fence::note_purged(&mut tx, scope.id, at).await?;
+        let mut untold = fence.untold();
+        untold.retain(|conversation| !held.contains(conversation));
+        if !untold.is_empty() && fence::note_told(&mut tx, scope.id, &untold).await? {
+            for some in untold.chunks(IN_A_NOTICE) {
+                self.lay_notices(&mut tx, (scope.id, Some(some)), owner).await?;
+            }
+        }
         // An attempt that met no fence may still be on its way with news of the contact: a notice does not overtake it.
         notice::release(&mut tx, scope.id, at + self.config.webhooks.settled_after()).await?;
         let evidence = fence::evidence(&mut tx, scope.id).await?;

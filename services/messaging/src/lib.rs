@@ -99,6 +99,7 @@ pub fn migrations() -> Vec<Migration> {
         own(171, "dead", include_str!("../migrations/0171_dead.sql")),
         own(180, "frozen_census", include_str!("../migrations/0180_frozen_census.sql")),
         own(190, "whose_requests", include_str!("../migrations/0190_whose_requests.sql")),
+        own(200, "notices_of_parts", include_str!("../migrations/0200_notices_of_parts.sql")),
     ]);
     all
 }

@@ -73,14 +73,10 @@ impl State {
             findings.extend(resealed(&mut tx, scope, &census, &fenced.held).await?);
         }
         let kept = kept_units(&mut tx, scope, &fenced.held).await?;
-        if scope.is_whole() {
-            let tried_until = fenced.purged_at.unwrap_or_else(|| self.clock.now()) + self.longest_notice();
-            let is_over = self.clock.now() > tried_until;
-            findings.extend(told(&notices(&mut tx, scope).await?, tried_until, is_over));
-        }
+        let now = self.clock.now();
+        findings.extend(told(&notices(&mut tx, scope, now, self.longest_notice()).await?));
         drop(tx);
         findings.extend(self.secrets(scope, &census, &kept).await?);
-        let now = self.clock.now();
         let backups = Duration::days(i64::from(self.config.erasure.backups_kept_days));
         let purged_at = fenced.purged_at.unwrap_or(now);
         let listed = if scope.suppress { "ADDRESSES_SUPPRESSED" } else { "SUPPRESSION_KEPT" };
@@ -355,21 +351,47 @@ fn residual(store: &str, code: &str, until: OffsetDateTime) -> Finding {
     }
 }
 
-/// The notices of the erasure: how many are in each state.
-async fn notices(tx: &mut TenantTx, scope: &Scope) -> Result<Vec<(i16, i64)>, Error> {
-    let counts = sqlx::query_as(
-        "select state, count(*) from webhook_deliveries where tenant_id = $1 and scope_id = $2
-          group by state order by state",
+/// How many recipients of an erasure's notices are in a state: being told, told, not reached.
+#[derive(FromRow)]
+struct Told {
+    state: i16,
+    recipients: i64,
+    tried_until: OffsetDateTime,
+}
+
+/// How far the recipients of the erasure were told. Of several notices to one (a part, and what a legal hold had kept of it) the one
+/// that still waits counts, else one that failed. A notice is tried `longest` after it could go out at the earliest: one that
+/// waits longer has failed too, for nobody promises a date that is past.
+async fn notices(
+    tx: &mut TenantTx,
+    scope: &Scope,
+    now: OffsetDateTime,
+    longest: Duration,
+) -> Result<Vec<Told>, Error> {
+    let told = sqlx::query_as(
+        "with notices as (
+           select d.endpoint_id, d.state, greatest(d.created_at, coalesce(f.purged_at, $3)) + $4 as tried_until
+             from webhook_deliveries d join fences f using (tenant_id, scope_id)
+            where d.tenant_id = $1 and d.scope_id = $2),
+         recipients as (
+           select case when bool_or(state = 1 and tried_until >= $3) then 1::smallint
+                       when bool_or(state <> 2) then 3::smallint
+                       else 2::smallint end as state,
+                  max(tried_until) as tried_until
+             from notices group by endpoint_id)
+         select state, count(*) as recipients, max(tried_until) as tried_until from recipients group by state order by state",
     )
     .bind(scope.tenant.uuid())
     .bind(scope.id.uuid())
+    .bind(now)
+    .bind(longest)
     .fetch_all(&mut **tx)
     .await?;
-    Ok(counts)
+    Ok(told)
 }
 
 /// Who was told of the erasure (GDPR Art. 19), by what means, and how they answered. `looked_for` is how many.
-fn told(notices: &[(i16, i64)], tried_until: OffsetDateTime, is_over: bool) -> Vec<Finding> {
+fn told(told: &[Told]) -> Vec<Finding> {
     let line = |code: &str, count: u64, until: Option<OffsetDateTime>| Finding {
         store: "webhooks".into(),
         kind: "recipients".into(),
@@ -379,24 +401,16 @@ fn told(notices: &[(i16, i64)], tried_until: OffsetDateTime, is_over: bool) -> V
         code: code.into(),
         until: until.map(timestamp),
     };
-    if notices.is_empty() {
+    if told.is_empty() {
         return vec![line("NO_RECIPIENTS", 0, None)];
     }
-    // Whoever is still to be told after the schedule's end is not: nobody promises a date that is past.
-    let count = |states: &[i16]| -> u64 {
-        notices
-            .iter()
-            .filter(|(state, _)| states.contains(state))
-            .map(|(_, count)| count.unsigned_abs())
-            .sum()
+    let of = |one: &Told| {
+        let count = one.recipients.unsigned_abs();
+        match one.state {
+            1 => line("RECIPIENTS_BEING_TOLD", count, Some(one.tried_until)),
+            2 => line("RECIPIENTS_ANSWERED", count, None),
+            _ => line("RECIPIENTS_NOT_REACHED", count, None),
+        }
     };
-    let (being_told, not_reached) = if is_over { (0, count(&[1, 3])) } else { (count(&[1]), count(&[3])) };
-    [
-        line("RECIPIENTS_BEING_TOLD", being_told, Some(tried_until)),
-        line("RECIPIENTS_ANSWERED", count(&[2]), None),
-        line("RECIPIENTS_NOT_REACHED", not_reached, None),
-    ]
-    .into_iter()
-    .filter(|line| line.looked_for > 0)
-    .collect()
+    told.iter().map(of).collect()
 }

@@ -6,7 +6,9 @@ pub(crate) mod post;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
-use lethe_ids::{ContactId, EventId, ScopeId, TenantId, UnitId, WebhookDeliveryId, WebhookEndpointId};
+use lethe_ids::{
+    ContactId, ConversationId, EventId, ScopeId, TenantId, UnitId, WebhookDeliveryId, WebhookEndpointId,
+};
 use lethe_keyring::{KeyError, OpenError, Purpose};
 use lethe_outbox::{Actor, Audit};
 use lethe_proto::messaging::{WebhookEndpointState, WebhookEventType};
@@ -213,7 +215,8 @@ impl State {
     ) -> Result<bool, Error> {
         let (now, mut about) = (self.clock.now(), delivery.about());
         let mut tx = self.tx(tenant).await?;
-        if let Some(contact) = about.contact {
+        // A notice of erasure goes past the fence.
+        if let Some(contact) = about.contact.filter(|_| !delivery.is_notice()) {
             let Some(contact) = head::holds_off_fence(&mut tx, contact, about.conversation).await? else {
                 webhook_delivery::delete(&mut tx, delivery.id()).await?;
                 tx.commit().await?;
@@ -222,9 +225,6 @@ impl State {
             about.contact = Some(contact);
             let id = self.entropy.uuid7(&self.clock);
             webhook_delivery::note_recipient(&mut tx, id, contact, receiver.endpoint, now).await?;
-        }
-        if let Some((erased, others)) = delivery.erased() {
-            (about.contact, about.others) = (Some(erased), others);
         }
         let number = delivery.attempts.unsigned_abs() + 1;
         let [luck] = self.entropy.bytes();
@@ -315,17 +315,18 @@ impl State {
         Ok(())
     }
 
-    /// Lays down who is to be told of the erasure of a contact that is being fenced (GDPR Art. 19).
-    pub(crate) async fn freeze_notices(
+    /// Lays down who is to be told of an erasure (GDPR Art. 19): of a contact that is being fenced, or of these `conversations` of it.
+    pub(crate) async fn lay_notices(
         &self,
         tx: &mut TenantTx,
-        scope: ScopeId,
+        (scope, conversations): (ScopeId, Option<&[ConversationId]>),
         contact: ContactId,
     ) -> Result<(), Error> {
         for recipient in notice::recipients(tx, contact).await? {
             let delivery = WebhookDeliveryId::new(self.entropy.uuid7(&self.clock));
             let event = EventId::new(self.entropy.uuid7(&self.clock));
-            notice::insert(tx, (delivery, event), recipient, scope, self.clock.now()).await?;
+            let now = self.clock.now();
+            notice::insert(tx, (delivery, event), recipient, (scope, conversations), now).await?;
         }
         Ok(())
     }

@@ -34,6 +34,9 @@ wire_enum! {
         ErasureAdvanced = "erasure.advanced",
         /// A person was erased whose events were sent to the endpoint (GDPR Art. 19). Sent whether it was asked for or not.
         ContactErased = "contact.erased",
+        /// Conversations of a person were erased whose events were sent to the endpoint (GDPR Art. 19): `conversation_id`, and
+        /// `other_conversation_ids` where there were several. Sent whether it was asked for or not.
+        ConversationErased = "conversation.erased",
         /// Asked for by hand.
         WebhookTest = "webhook.test",
     }
@@ -108,7 +111,7 @@ pub(crate) struct NewWebhookEndpoint {
     /// https, at most 2,048 characters, without user, password and fragment; not in a private network.
     #[schema(value_type = String)]
     url: Text,
-    /// At least one; not `contact.erased` and `webhook.test`, which are sent without being asked for.
+    /// At least one; not `contact.erased`, `conversation.erased` and `webhook.test`, which are sent without being asked for.
     event_types: Vec<WebhookEventType>,
     /// At most 200 characters.
     #[serde(default)]

@@ -123,8 +123,8 @@ pub(crate) fn event_types(numbers: &[i32]) -> Result<Vec<WebhookEventType>, Inva
     if types.is_empty() {
         return Err(Invalid::new("event_types", "is missing"));
     }
-    if types.iter().any(|one| matches!(one, WebhookEventType::ContactErased | WebhookEventType::WebhookTest))
-    {
+    use WebhookEventType::{ContactErased, ConversationErased, WebhookTest};
+    if types.iter().any(|one| matches!(one, ContactErased | ConversationErased | WebhookTest)) {
         return Err(Invalid::new("event_types", "names one that is sent without being asked for"));
     }
     Ok(types)
@@ -138,6 +138,7 @@ fn name(event_type: WebhookEventType) -> &'static str {
         WebhookEventType::MessageChanged => "message.changed",
         WebhookEventType::ErasureAdvanced => "erasure.advanced",
         WebhookEventType::ContactErased => "contact.erased",
+        WebhookEventType::ConversationErased => "conversation.erased",
         WebhookEventType::WebhookTest => "webhook.test",
         WebhookEventType::Unspecified => "unknown",
     }
@@ -150,6 +151,8 @@ pub(crate) struct About {
     /// Of an erased person: the other ids of it.
     pub(crate) others: Vec<ContactId>,
     pub(crate) conversation: Option<ConversationId>,
+    /// Of an erased part: the other conversations of it.
+    pub(crate) other_conversations: Vec<ConversationId>,
     pub(crate) message: Option<MessageId>,
     pub(crate) erasure: Option<ErasureId>,
     /// The erasure's state: a code.
@@ -169,10 +172,14 @@ pub(crate) fn body(event_type: WebhookEventType, at: OffsetDateTime, about: &Abo
     put("message_id", about.message.map(|id| id.to_string()));
     put("erasure_id", about.erasure.map(|id| id.to_string()));
     put("state", about.erasure_state.clone());
-    if !about.others.is_empty() {
-        let others = about.others.iter().map(|id| Value::String(id.to_string())).collect();
-        data.insert("other_contact_ids".to_owned(), Value::Array(others));
-    }
+    let mut put_others = |key: &str, ids: Vec<String>| {
+        if !ids.is_empty() {
+            data.insert(key.to_owned(), ids.into());
+        }
+    };
+    put_others("other_contact_ids", about.others.iter().map(ToString::to_string).collect());
+    let others = about.other_conversations.iter();
+    put_others("other_conversation_ids", others.map(ToString::to_string).collect());
     let body = serde_json::json!({
         "type": name(event_type),
         "timestamp": at.format(&Rfc3339).unwrap_or_default(),

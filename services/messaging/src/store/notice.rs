@@ -1,8 +1,11 @@
-//! Notices of erasure (GDPR Art. 19): whoever was sent events about a contact is told when the contact is erased. They are
-//! laid down with the fence, held back until the purge is done, and then sent like any delivery. Once its contact is fenced,
-//! a notice is all that says who was told.
+//! Notices of erasure (GDPR Art. 19): whoever was sent events about a contact is told when the contact, or a part of it, is erased.
+//! Those of a contact are laid down with the fence, held back until the purge is done, and then sent like any delivery: once its
+//! contact is fenced, a notice is all that says who was told. Those of a part come with its purge, since the contact lives on.
 
-use lethe_ids::{ContactId, ErasureId, EventId, ScopeId, WebhookDeliveryId, WebhookEndpointId};
+use lethe_ids::{
+    ContactId, ConversationId, ErasureId, EventId, ScopeId, WebhookDeliveryId, WebhookEndpointId,
+};
+use lethe_proto::messaging::WebhookEventType;
 use lethe_service::TenantTx;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -36,20 +39,26 @@ pub(crate) async fn recipients(tx: &mut TenantTx, contact: ContactId) -> sqlx::R
         .collect())
 }
 
-/// Lays a notice down, held back; one to an endpoint that can not be told has failed already. It is kept until the erasure is
-/// done.
+/// Lays a notice down, held back: of a whole contact, or of these `conversations`. One to an endpoint that can not be told has failed
+/// already. It is kept until the erasure is done.
 pub(crate) async fn insert(
     tx: &mut TenantTx,
     (delivery, event): (WebhookDeliveryId, EventId),
     (endpoint, unreachable): Recipient,
-    scope: ScopeId,
+    (scope, conversations): (ScopeId, Option<&[ConversationId]>),
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
+    let event_type = match conversations {
+        None => WebhookEventType::ContactErased,
+        Some(_) => WebhookEventType::ConversationErased,
+    };
+    let conversations: Option<Vec<Uuid>> =
+        conversations.map(|conversations| conversations.iter().map(|id| id.uuid()).collect());
     let tenant = tx.tenant();
     sqlx::query(
         "insert into webhook_deliveries (tenant_id, delivery_id, endpoint_id, event_id, event_type, happened_at, scope_id,
-                                         conversation_id, state, last_failure, created_at, is_kept)
-         values ($1, $2, $3, $4, 5, $6, $5, $9, $7, $8, $6, true)",
+                                         conversation_id, state, last_failure, created_at, is_kept, erased_conversations)
+         values ($1, $2, $3, $4, $10, $6, $5, $9, $7, $8, $6, true, $11)",
     )
     .bind(tenant.uuid())
     .bind(delivery.uuid())
@@ -60,6 +69,8 @@ pub(crate) async fn insert(
     .bind(if unreachable.is_none() { 1_i16 } else { 3 })
     .bind(unreachable)
     .bind(Uuid::nil())
+    .bind(event_type as i16)
+    .bind(conversations)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -36,6 +36,9 @@ pub(crate) struct DeliveryRow {
     /// All ids of the person, where it was several contacts.
     #[sqlx(default)]
     erased_ids: Option<Vec<Uuid>>,
+    /// Where a part was erased: which conversations.
+    #[sqlx(default)]
+    erased_conversations: Option<Vec<Uuid>>,
     /// As the contract has it.
     pub(crate) state: i16,
     /// How many were begun.
@@ -65,21 +68,37 @@ impl DeliveryRow {
     pub(crate) fn event(&self) -> EventId {
         EventId::new(self.event_id)
     }
-    /// Whose erasure it says, if it is a notice that is due, with the other ids that the person had.
-    pub(crate) fn erased(&self) -> Option<(ContactId, Vec<ContactId>)> {
-        let erased = self.erased?;
-        let others = self.erased_ids.iter().flatten().filter(|id| **id != erased);
-        Some((ContactId::new(erased), others.copied().map(ContactId::new).collect()))
+    /// Whether it is a notice of erasure that is due.
+    pub(crate) fn is_notice(&self) -> bool {
+        self.erased.is_some()
     }
-    /// What it says, but for that.
+    /// What it says. A notice of erasure says whose erasure it was when it is due, and to nobody before.
     pub(crate) fn about(&self) -> About {
+        if let Some(erased) = self.erased {
+            return self.notice(erased);
+        }
         About {
             contact: self.contact_id.map(ContactId::new),
             conversation: (!self.conversation_id.is_nil()).then(|| ConversationId::new(self.conversation_id)),
             message: self.message_id.map(MessageId::new),
             erasure: self.erasure_id.map(ErasureId::new),
             erasure_state: self.erasure_state.clone(),
-            others: Vec::new(),
+            ..About::default()
+        }
+    }
+    fn notice(&self, erased: Uuid) -> About {
+        let contact = Some(ContactId::new(erased));
+        let Some(conversations) = &self.erased_conversations else {
+            let others = self.erased_ids.iter().flatten().filter(|id| **id != erased);
+            let others = others.copied().map(ContactId::new).collect();
+            return About { contact, others, ..About::default() };
+        };
+        let mut conversations = conversations.iter().copied().map(ConversationId::new);
+        About {
+            contact,
+            conversation: conversations.next(),
+            other_conversations: conversations.collect(),
+            ..About::default()
         }
     }
 }

@@ -43,11 +43,11 @@ pub(crate) async fn due(
         "select delivery_id, endpoint_id, event_id, event_type, happened_at, contact_id::uuid, conversation_id::uuid,
                 message_id, d.erasure_id, erasure_state, d.state, attempts, next_attempt_at, last_attempt_at, last_status,
                 last_failure, d.created_at,
-                f.erased, f.contacts as erased_ids
+                f.erased, f.contacts as erased_ids, d.erased_conversations
            from webhook_deliveries d join webhook_endpoints e using (tenant_id, endpoint_id)
            left join fences f on f.tenant_id = d.tenant_id and f.scope_id = d.scope_id
           where d.tenant_id = $1 and d.endpoint_id = $2 and next_attempt_at <= $3
-            and (e.state = 1 or d.event_type = 5 and e.state in (2, 3, 5))
+            and (e.state = 1 or d.event_type in (5, 7) and e.state in (2, 3, 5))
           order by next_attempt_at limit $4",
     )
     .bind(tenant.uuid())

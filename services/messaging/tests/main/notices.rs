@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use lethe_outbox::{Event, Outbox, kind};
 use lethe_proto::{
-    erasure::{Attestation, Scope},
+    erasure::{Attestation, Mode, Scope, hold_request::What},
     event::ErasureAdvanced,
-    messaging::{WebhookDeliveryState, WebhookEndpointState},
+    messaging::{Channel, WebhookDeliveryState, WebhookEndpointState},
 };
 use lethe_service::Database;
 use lethe_testkit::Receiver;
+use serde_json::{Value, json};
 
 use crate::{
     stage::{Stage, reason},
@@ -70,6 +71,54 @@ async fn who_was_told_is_known_until_the_last_certificate_is_signed() {
     outbox.put(&mut tx, &event).await.unwrap();
     tx.commit().await.unwrap();
     until("the notice is swept away too", async || count(&stage, "webhook_deliveries").await == 0).await;
+}
+
+#[tokio::test]
+async fn whoever_heard_of_a_contact_is_told_which_of_its_conversations_were_erased() {
+    let mut stage = stage(|_| {}).await;
+    let receiver = Receiver::start(|_, _| 200).await;
+    create(&stage, &receiver.url("/")).await;
+    let ada = stage.contact("Ada").await;
+    until("it has heard of her", async || receiver.received().len() == 1).await;
+    let notices = || -> Vec<Value> {
+        let received = receiver.received().into_iter().map(|one| serde_json::from_str(&one.body).unwrap());
+        received.filter(|body: &Value| body["type"] == "conversation.erased").collect()
+    };
+    let chat = stage.open(&ada).await;
+    let scope = stage.part(&ada, Mode::Conversation, Some(&chat));
+    stage.fence(&scope).await;
+    stage.advance(Duration::from_secs(31));
+    assert_eq!(told(&stage, &scope).await, [("NO_RECIPIENTS".to_owned(), 0)], "not before it is gone");
+    for _ in 0..2 {
+        stage.purge(&scope).await;
+    }
+    assert_eq!(told(&stage, &scope).await, answered("RECIPIENTS_BEING_TOLD"));
+    stage.advance(Duration::from_secs(31));
+    until("it has answered", async || told(&stage, &scope).await == answered("RECIPIENTS_ANSWERED")).await;
+    let said = json!({"contact_id": ada.contact_id, "conversation_id": chat.conversation_id});
+    assert_eq!(notices().iter().map(|notice| &notice["data"]).collect::<Vec<_>>(), [&said]);
+
+    // Of her e-mail one conversation is held: it is told of when it goes.
+    let mut mails = Vec::new();
+    for _ in 0..3 {
+        mails.push(stage.open_by(&ada, Channel::Email).await.conversation_id);
+    }
+    let hold = stage.place(What::ConversationId(mails[1].clone())).await.unwrap();
+    let scope = stage.part(&ada, Mode::Email, None);
+    stage.fence(&scope).await;
+    stage.purge(&scope).await;
+    stage.advance(Duration::from_secs(31));
+    until("it was told of two", async || notices().len() == 2).await;
+    let of_two = json!({"contact_id": ada.contact_id, "conversation_id": mails[0], "other_conversation_ids": [mails[2]]});
+    assert_eq!(notices()[1]["data"], of_two);
+    assert!(stage.let_go(&hold).await);
+    stage.purge(&scope).await;
+    stage.advance(Duration::from_secs(31));
+    until("it was told of the third", async || notices().len() == 3).await;
+    assert_eq!(notices()[2]["data"], json!({"contact_id": ada.contact_id, "conversation_id": mails[1]}));
+    until("it is one recipient", async || told(&stage, &scope).await == answered("RECIPIENTS_ANSWERED"))
+        .await;
+    assert_eq!(count(&stage, "recipients").await, 1, "she lives on");
 }
 
 #[tokio::test]
