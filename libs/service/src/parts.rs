@@ -118,6 +118,24 @@ impl Job {
         tasks: &Tasks,
         interval: Duration,
         wake: Option<Arc<Notify>>,
+        round: W,
+    ) -> Self
+    where
+        W: FnMut() -> F + Send + 'static,
+        F: Future<Output = Result<Progress, E>> + Send,
+        E: Into<BuildError> + Send,
+    {
+        Self::every_within(LONGEST_ROUND, name, tasks, interval, wake, round)
+    }
+
+    /// As [`Job::every`], with rounds that take `longest` at the most: for what is worth nothing when it comes later, or keeps
+    /// others waiting.
+    pub fn every_within<W, F, E>(
+        longest: Duration,
+        name: &'static str,
+        tasks: &Tasks,
+        interval: Duration,
+        wake: Option<Arc<Notify>>,
         mut round: W,
     ) -> Self
     where
@@ -129,11 +147,10 @@ impl Job {
         Self::new(name, async move {
             let mut failures = 0_u32;
             while !tasks.is_stopping() {
-                let ended: Result<Progress, BuildError> =
-                    match tokio::time::timeout(LONGEST_ROUND, round()).await {
-                        Ok(ended) => ended.map_err(Into::into),
-                        Err(silent) => Err(silent.into()),
-                    };
+                let ended: Result<Progress, BuildError> = match tokio::time::timeout(longest, round()).await {
+                    Ok(ended) => ended.map_err(Into::into),
+                    Err(silent) => Err(silent.into()),
+                };
                 let pause = match ended {
                     Ok(Progress::More) => {
                         failures = 0;

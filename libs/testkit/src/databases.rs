@@ -14,7 +14,7 @@ use lethe_service::{DatabaseConfig, Migration, Secret, migrate, provision};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::OnceCell;
 
-use crate::servers;
+use crate::{Proxy, servers};
 
 /// Of the roles of all services under test.
 const PASSWORD: &str = "testkit-role";
@@ -47,6 +47,40 @@ impl Databases {
         let place = main.rsplit('@').next().expect("a host");
         let admin = if config.url.contains(place) { main } else { servers.keystore_admin_url() };
         PgConnection::connect(&format!("{admin}/{database}")).await.expect("the superuser gets in")
+    }
+
+    /// A proxy before the main instance.
+    pub async fn proxy() -> Proxy {
+        let admin = servers().await.admin_url();
+        let port = admin.rsplit(':').next().and_then(|port| port.parse().ok());
+        Proxy::before(port.expect("a port")).await
+    }
+
+    /// The same database of the main instance, reached through a proxy.
+    pub fn through(proxy: &Proxy, config: &DatabaseConfig) -> DatabaseConfig {
+        let database = config.url.rsplit('/').next().expect("a database");
+        DatabaseConfig { url: format!("postgres://{}/{database}", proxy.address()), ..config.clone() }
+    }
+
+    /// Whoever next wants what the statement `lock` locks never hears of it: while it waits, its connection falls silent, as if the server had
+    /// lost its power. New connections get through.
+    pub async fn fall_silent_amid(lock: &'static str, proxy: &Proxy, config: &DatabaseConfig) {
+        let mut holder = Self::superuser(config).await;
+        let mut held = holder.begin().await.expect("a transaction");
+        sqlx::raw_sql(lock).execute(&mut *held).await.expect("a lock");
+        let waits = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
+        for _ in 0..1_000 {
+            if sqlx::query_scalar(waits).fetch_one(&mut *held).await.expect("an answer") {
+                proxy.fall_silent();
+                // Before anything more is said.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                held.rollback().await.expect("it lets go");
+                proxy.mend();
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nobody asked for what {lock} locks");
     }
 }
 

@@ -28,6 +28,8 @@ const TOLD: Duration = Duration::from_secs(130);
 const OVERLAP_S: f64 = 75.0;
 /// Rows older than this, in seconds, are nobody's news and may be deleted.
 pub(crate) const KEPT_S: f64 = 600.0;
+/// A poll that takes longer waits for a server that fell silent.
+const LONGEST_POLL: Duration = Duration::from_secs(5);
 /// Batches a watcher may be behind before its stream is ended, and it begins anew.
 const BEHIND: usize = 1_024;
 /// Revocations in one message: about 100 KiB.
@@ -91,10 +93,12 @@ impl Hub {
         Ok(())
     }
 
-    /// Reads the rows again and again until the process stops. A failure is not waited out: silence is noticed by itself.
+    /// Reads the rows again and again until the process stops. A failure is not waited out: silence is noticed by itself, and
+    /// that of a server that lost its power too.
     pub(crate) async fn run(self, tasks: Tasks) {
         while !tasks.is_stopping() {
-            if let Err(error) = self.poll().await {
+            let silent = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+            if let Err(error) = tokio::time::timeout(LONGEST_POLL, self.poll()).await.unwrap_or_else(silent) {
                 tracing::warn!(error = %Failure::from(error), "revocations cannot be read");
             }
             tasks.rest(self.0.poll).await;

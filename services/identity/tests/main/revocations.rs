@@ -7,6 +7,7 @@ use lethe_proto::identity::{
     CheckPrincipalRequest, RevokeRoleRequest, RevokeSessionRequest, WatchRevocationsRequest,
     identity_service_client::IdentityServiceClient,
 };
+use lethe_testkit::Databases;
 use tokio::time::Instant;
 
 use crate::rig::{PASSWORD, Rig, within};
@@ -64,6 +65,27 @@ async fn a_role_taken_at_one_replica_is_gone_at_the_other() {
     );
     rig.world.stop().await;
     replica.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_that_falls_silent_amid_a_poll_is_asked_again_within_seconds() {
+    let proxy = Databases::proxy().await;
+    let mut direct = None;
+    let rig = Rig::with(|config| {
+        let through = Databases::through(&proxy, &config.database);
+        direct = Some(std::mem::replace(&mut config.database, through));
+    })
+    .await;
+    let mut client = IdentityServiceClient::new(rig.world.client("search", "identity", None));
+    let mut stream = client.watch_revocations(WatchRevocationsRequest {}).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+    let lock = "lock table revocations in access exclusive mode";
+    Databases::fall_silent_amid(lock, &proxy, &direct.unwrap()).await;
+    let second = Duration::from_secs(1);
+    while tokio::time::timeout(second, stream.message()).await.is_ok() {}
+    let again = tokio::time::timeout(10 * second, stream.message()).await;
+    again.expect("a heartbeat").unwrap().unwrap();
+    rig.world.stop().await;
 }
 
 #[tokio::test]

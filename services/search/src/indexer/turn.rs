@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use lethe_ids::{ContactId, ConversationId, MessageId, TenantId};
@@ -15,6 +16,9 @@ use crate::{
     error::Error,
     store,
 };
+
+/// How long the database may take over what a turn asks it.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// What shall be visible at the end of a write.
 #[derive(Default)]
@@ -36,6 +40,12 @@ pub(crate) struct Turn<'a> {
     shard: u16,
     token: FencingToken,
     gate: Arc<OwnedMutexGuard<()>>,
+}
+
+/// What the database answers in time. A turn keeps all tenants of its shard waiting: it does not wait for a server that fell silent.
+async fn answered<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+    let silent = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    Ok(tokio::time::timeout(SILENT, question).await.unwrap_or_else(silent)?)
 }
 
 impl<'a> Turn<'a> {
@@ -86,10 +96,12 @@ impl<'a> Turn<'a> {
         contacts.extend(changes.puts.iter().map(|document| document.contact));
         let conversations: BTreeSet<ConversationId> =
             changes.puts.iter().map(|document| document.conversation).collect();
-        let mut tx = db.tenant(self.tenant).await?;
-        let fenced = store::fences::fenced(&mut tx, &contacts).await?;
-        let fenced_parts = store::fences::fenced_conversations(&mut tx, &conversations).await?;
-        drop(tx);
+        let (fenced, fenced_parts) = answered(async {
+            let mut tx = db.tenant(self.tenant).await?;
+            let fenced = store::fences::fenced(&mut tx, &contacts).await?;
+            Ok((fenced, store::fences::fenced_conversations(&mut tx, &conversations).await?))
+        })
+        .await?;
 
         let mut writes = Vec::with_capacity(changes.puts.len() + changes.removes.len());
         let puts = changes.puts.into_iter().filter(|document| {
@@ -106,18 +118,20 @@ impl<'a> Turn<'a> {
         }
         engine.refresh(self.tenant).await?;
 
-        let mut tx = db.tenant(self.tenant).await?;
-        let fenced_now = store::fences::fenced(&mut tx, &contacts).await?;
-        let fenced_parts_now = store::fences::fenced_conversations(&mut tx, &conversations).await?;
-        let is_ours = store::leases::is_current(&mut tx, self.shard, self.token.0).await?;
-        if is_ours {
-            let mut progress = changes.progress;
+        let mut progress = changes.progress;
+        let (fenced_now, fenced_parts_now, is_ours) = answered(async {
+            let mut tx = db.tenant(self.tenant).await?;
+            let fenced_now = store::fences::fenced(&mut tx, &contacts).await?;
+            let fenced_parts_now = store::fences::fenced_conversations(&mut tx, &conversations).await?;
+            let is_ours = store::leases::is_current(&mut tx, self.shard, self.token.0).await?;
             progress.retain(|contact, _| !fenced_now.contains(contact));
-            if !progress.is_empty() {
+            if is_ours && !progress.is_empty() {
                 store::progress::write(&mut tx, &progress).await?;
                 tx.commit().await?;
             }
-        }
+            Ok((fenced_now, fenced_parts_now, is_ours))
+        })
+        .await?;
         // Whoever meets a fence deletes, also what was there before: this event may be all that is left to say so.
         let mut undone = false;
         for contact in &fenced_now {
@@ -179,7 +193,10 @@ impl<'a> Turn<'a> {
         &self,
         contacts: &BTreeSet<ContactId>,
     ) -> Result<BTreeMap<ContactId, Progress>, Error> {
-        Ok(store::progress::read(&mut self.indexer.db.tenant(self.tenant).await?, contacts).await?)
+        answered(async {
+            store::progress::read(&mut self.indexer.db.tenant(self.tenant).await?, contacts).await
+        })
+        .await
     }
 
     /// Reads all of a contact again and puts the index right. Answers whether messaging had any message of it.

@@ -15,10 +15,13 @@ use crate::{
 /// Gaps that are looked at in a round.
 const BATCH: u32 = 100;
 
+/// A round keeps the events of its tenants waiting: one that takes longer waits for a store that fell silent.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// The job.
 pub(crate) fn close_gaps(indexer: Arc<Indexer>, tasks: &lethe_ambient::Tasks) -> Job {
     let age = Duration::from_millis(indexer.config.gap_ms);
-    Job::every("search.close_gaps", tasks, age / 4, None, move || {
+    Job::every_within(LONGEST, "search.close_gaps", tasks, age / 4, None, move || {
         let indexer = indexer.clone();
         async move { round(&indexer, age).await.map_err(lethe_service::Failure::from) }
     })
