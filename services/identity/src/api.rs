@@ -39,7 +39,7 @@ mod update_tenant;
 mod use_signature;
 mod watch_revocations;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 use lethe_access::{Access, Permission, Principal, Revocation, Revoked, Role, permissions};
@@ -49,6 +49,7 @@ use lethe_ids::{AuditId, MemberId, TenantId};
 use lethe_keyring::Keyring;
 use lethe_proto::identity::{self as proto, identity_service_server::IdentityService};
 use lethe_service::{CallContext, Database, Failure, TenantTx, timestamp};
+use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -186,6 +187,11 @@ impl Identity {
         (self.0.clock.millis() + CLOCKS_APART_MS).max(row.void_before_ms + 1)
     }
 
+    /// Until when a one-time password that is made now lets its member in.
+    pub(crate) fn one_time_until(&self) -> OffsetDateTime {
+        self.0.clock.now() + Duration::from_secs(u64::from(self.0.config.passwords.one_time_days) * 86_400)
+    }
+
     /// Writes a revocation; [`Identity::tell`] it after the commit.
     pub(crate) async fn revoke(
         &self,
@@ -257,8 +263,13 @@ fn if_version(version: u64) -> Result<i64, Error> {
     }
 }
 
-/// Who is no owner himself changes no owner, and makes none. A key changes and makes nobody who may do more than it: it would
-/// log in as him.
+/// Nobody gives a right that he has not: he would give it to himself, or log in as whom he made. Owners are made by owners.
+pub(crate) fn may_give(call: &Call, roles: &Roles) -> Result<(), Error> {
+    may_touch(call, roles)?;
+    if call.may_all(roles) { Ok(()) } else { Err(Error::PermissionDenied) }
+}
+
+/// Who is no owner himself changes no owner. A key changes nobody who may do more than it.
 pub(crate) fn may_touch(call: &Call, roles: &Roles) -> Result<(), Error> {
     if roles.has(Role::Owner) && !call.is_owner() {
         return Err(Error::OwnerRequired);

@@ -77,6 +77,8 @@ pub struct PasswordConfig {
     pub at_once: usize,
     /// Calls that wait.
     pub queue: usize,
+    /// Days that a one-time password is good for.
+    pub one_time_days: u32,
 }
 
 /// `identity.log_in`.

@@ -6,6 +6,7 @@
 
 use lethe_ids::{ErasureId, MemberId, SubjectId, TenantId, UnitId};
 use lethe_keyring::{AddressKind, KeyError, Purpose, Sealer};
+use time::OffsetDateTime;
 
 use crate::{
     Error,
@@ -20,8 +21,8 @@ use crate::{
 /// Whether a password must be changed at the first log-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// One-time.
-    UntilFirstLogIn,
+    /// One-time, and worth nothing after the moment, if one is said.
+    UntilFirstLogIn(Option<OffsetDateTime>),
     /// The member's own.
     ForGood,
 }
@@ -60,6 +61,10 @@ impl Identity {
         let subject = SubjectId::new(self.0.entropy.uuid7(&self.0.clock));
         let unit = UnitId::new(self.0.entropy.uuid7(&self.0.clock));
         self.0.keyring.create(tenant, Some(subject), &[unit], subject).await?;
+        let (must_change_password, password_expires_at) = match kept {
+            Kept::UntilFirstLogIn(expires_at) => (true, expires_at),
+            Kept::ForGood => (false, None),
+        };
         let row = MemberRow {
             id: member,
             subject,
@@ -67,7 +72,8 @@ impl Identity {
             profile: Vec::new(),
             profile_version: 1,
             password_hash,
-            must_change_password: kept == Kept::UntilFirstLogIn,
+            must_change_password,
+            password_expires_at,
             roles,
             active: true,
             version: 1,

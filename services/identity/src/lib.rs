@@ -71,6 +71,7 @@ pub fn migrations() -> Vec<Migration> {
         (124, "member_requests", include_str!("../migrations/0124_member_requests.sql")),
         (130, "expired_api_keys", include_str!("../migrations/0130_expired_api_keys.sql")),
         (150, "merged", include_str!("../migrations/0150_merged.sql")),
+        (160, "one_time_passwords", include_str!("../migrations/0160_one_time_passwords.sql")),
     ];
     let own = own.map(|(version, name, sql)| Migration { version, name, sql });
     [BASE_MIGRATION].into_iter().chain(lethe_outbox::migrations()).chain(own).collect()

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn passwords(at_once: usize, queue: usize) -> Passwords {
-        let config = PasswordConfig { memory_kib: 64, passes: 1, lanes: 1, at_once, queue };
+        let config = PasswordConfig { memory_kib: 64, passes: 1, lanes: 1, at_once, queue, one_time_days: 7 };
         Passwords::new(&config, Entropy::seeded(1)).unwrap()
     }
 

@@ -116,6 +116,8 @@ pub(crate) struct CreatedMember {
     member: Member,
     /// Shown once; `null` in a replay, and for a member who brings his password.
     one_time_password: Option<String>,
+    /// From then on the one-time password lets nobody in (RFC 3339).
+    password_expires_at: Option<String>,
 }
 
 /// Creates a member, with a one-time password or with the one that he had elsewhere.
@@ -139,7 +141,8 @@ pub(crate) async fn create_member(
     let member = answer.member.ok_or_else(|| Problem::internal("identity created no member"))?;
     let (location, version) = (format!("/v1/members/{}", member.member_id), member.version);
     let one_time_password = present(answer.one_time_password);
-    let body = CreatedMember { member: member.into(), one_time_password };
+    let password_expires_at = instant(answer.password_expires_at);
+    let body = CreatedMember { member: member.into(), one_time_password, password_expires_at };
     Ok(Reply::created(body, location).with_version(version))
 }
 
@@ -254,6 +257,8 @@ pub(crate) async fn deactivate_member(
 pub(crate) struct OneTimePassword {
     /// Shown once; it must be changed at the first log-in.
     one_time_password: String,
+    /// From then on it lets nobody in (RFC 3339).
+    password_expires_at: Option<String>,
 }
 
 /// Makes a new one-time password for another member, and ends his sessions.
@@ -270,7 +275,8 @@ pub(crate) async fn reset_password(
     _body: NoBody,
 ) -> Result<Reply<OneTimePassword>, Problem> {
     let request = ResetPasswordRequest { member_id: member.to_string() };
-    let one_time_password = acting.identity().reset_password(request).await?.into_inner().one_time_password;
+    let made = acting.identity().reset_password(request).await?.into_inner();
     acting.app.sessions().revoked(acting.session.principal.tenant, Revoked::Member(member));
-    Ok(Reply::ok(OneTimePassword { one_time_password }))
+    let password_expires_at = instant(made.password_expires_at);
+    Ok(Reply::ok(OneTimePassword { one_time_password: made.one_time_password, password_expires_at }))
 }

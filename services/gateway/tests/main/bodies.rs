@@ -384,10 +384,14 @@ async fn a_member_gets_a_one_time_password_once() {
             identity::CreateMemberResponse {
                 member: Some(member.clone()),
                 one_time_password: password.to_owned(),
+                password_expires_at: (!password.is_empty())
+                    .then(|| prost_types::Timestamp { seconds: 0, nanos: 0 }),
             },
         );
         let answer = edge.ask(Method::POST, "/v1/members", &body).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["one_time_password"]), (status, &shown));
+        let expires_at = if password.is_empty() { json!(null) } else { json!("1970-01-01T00:00:00Z") };
+        assert_eq!(answer.json()["password_expires_at"], expires_at);
         assert_eq!(answer.json()["member"]["roles"], json!(["agent", "privacy_officer"]));
     }
 }

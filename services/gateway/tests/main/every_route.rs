@@ -155,7 +155,11 @@ fn fill(edge: &Edge) {
         .answers("CreateApiKey", identity::CreateApiKeyResponse { api_key, secret: "once".to_owned() });
     edge.behind.answers(
         "CreateMember",
-        identity::CreateMemberResponse { member: Some(member), one_time_password: "once".to_owned() },
+        identity::CreateMemberResponse {
+            member: Some(member),
+            one_time_password: "once".to_owned(),
+            ..Default::default()
+        },
     );
     let photo = b"\x89PNG\r\n\x1a\n".as_slice().into();
     edge.behind.answers(

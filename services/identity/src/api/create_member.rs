@@ -1,9 +1,9 @@
-//! `CreateMember`: a member with a one-time password, which is said once, or with the one that he had elsewhere. With an idempotency key twice is as once, but for
-//! the password.
+//! `CreateMember`: a member with a one-time password, which is said once, or with the one that he had elsewhere. With an
+//! idempotency key twice is as once, but for the password.
 
 use lethe_ids::MemberId;
 use lethe_proto::identity::{CreateMemberRequest, CreateMemberResponse};
-use lethe_service::TenantTx;
+use lethe_service::{TenantTx, timestamp};
 use prost::Message;
 use tonic::Request;
 
@@ -35,7 +35,7 @@ pub(super) async fn handle(
     let brought =
         (!asked.bcrypt_hash.is_empty()).then(|| BcryptHash::parse("bcrypt_hash", &asked.bcrypt_hash));
     let brought = brought.transpose()?;
-    super::may_touch(&call, &roles)?;
+    super::may_give(&call, &roles)?;
     // Of the request without its key, under the tenant's own MAC key: a stolen row tells nobody's name.
     let blind = identity.0.keyring.blind(call.tenant()).await?;
     let body_mac = blind.fingerprint(b"identity CreateMember", &asked.encode_to_vec());
@@ -50,7 +50,8 @@ pub(super) async fn handle(
         None => {
             let password = Password::one_time(&identity.0.entropy);
             let hash = identity.0.passwords.hash(password.clone()).await?;
-            (password.expose().to_owned(), hash, Kept::UntilFirstLogIn)
+            let expires_at = identity.one_time_until();
+            (password.expose().to_owned(), hash, Kept::UntilFirstLogIn(Some(expires_at)))
         }
     };
     let row = identity.enrol(call.tenant(), &profile, roles, hash, kept).await?;
@@ -61,6 +62,7 @@ pub(super) async fn handle(
             Ok(CreateMemberResponse {
                 member: Some(super::member(&row, &profile)),
                 one_time_password: one_time,
+                password_expires_at: row.password_expires_at.map(timestamp),
             })
         }
         // The same request, at the same time, was faster.
@@ -90,7 +92,7 @@ async fn replay(
     drop(tx);
     let row = row.ok_or(Error::Gone("member"))?;
     let member = identity.member(call.tenant(), &row).await?;
-    Ok(Some(CreateMemberResponse { member: Some(member), one_time_password: String::new() }))
+    Ok(Some(CreateMemberResponse { member: Some(member), ..CreateMemberResponse::default() }))
 }
 
 /// The rows, not yet committed; `None` when the key was used meanwhile.

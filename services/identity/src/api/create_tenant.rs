@@ -40,7 +40,7 @@ pub(super) async fn handle(
     if let Some(existing) = existing(identity, &slug, asked.keep_existing).await? {
         return Ok(existing);
     }
-    let said = if kept == Kept::UntilFirstLogIn { password.expose().to_owned() } else { String::new() };
+    let said = if kept == Kept::UntilFirstLogIn(None) { password.expose().to_owned() } else { String::new() };
 
     let row = TenantRow {
         id: TenantId::new(identity.0.entropy.uuid7(&identity.0.clock)),
@@ -75,10 +75,10 @@ pub(super) async fn handle(
     }
 }
 
-/// The owner's first password: random, or in development the one that was given.
+/// The owner's first password: random, or in development the one that was given. It does not expire: nobody could make another.
 fn password(identity: &Identity, given: &str) -> Result<(Password, Kept), Error> {
     if given.is_empty() {
-        return Ok((Password::one_time(&identity.0.entropy), Kept::UntilFirstLogIn));
+        return Ok((Password::one_time(&identity.0.entropy), Kept::UntilFirstLogIn(None)));
     }
     if !identity.0.config.development {
         return Err(Invalid::new("owner_password", "is for development only").into());

@@ -10,7 +10,7 @@ use tonic::Request;
 use super::{Call, Identity, Told};
 use crate::{
     Error,
-    domain::member::{role, word},
+    domain::member::{Roles, role, word},
     store,
 };
 
@@ -23,7 +23,8 @@ pub(super) async fn handle(identity: &Identity, request: Request<GrantRoleReques
     let mut tx = identity.0.db.tenant(call.tenant()).await?;
     store::tenant::lock(&mut tx).await?;
     let mut row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
-    super::may_touch(&call, &row.roles.with(role))?;
+    super::may_touch(&call, &row.roles)?;
+    super::may_give(&call, &Roles::default().with(role))?;
     if !row.active {
         return Err(Error::MemberInactive);
     }

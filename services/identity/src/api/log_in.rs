@@ -10,6 +10,7 @@ use lethe_ids::{LogInRecordId, SessionId, TenantId};
 use lethe_keyring::{Purpose, normalise};
 use lethe_proto::identity::{LogInRequest, LogInResponse, Session};
 use lethe_service::{CallContext, timestamp};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 use tonic::Request;
 
@@ -44,7 +45,7 @@ pub(super) async fn handle(
     let password = Password::tried(&asked.password);
     let right = identity.0.passwords.verify(password.clone(), stored).await?;
     match found {
-        Some((tenant, row)) if right && row.active => {
+        Some((tenant, row)) if right && row.active && !has_expired(&row, identity.0.clock.now()) => {
             let better = match password.filter(|_| BcryptHash::is_one(&row.password_hash)) {
                 Some(password) => Some(identity.0.passwords.hash(password).await?),
                 None => None,
@@ -62,6 +63,11 @@ pub(super) async fn handle(
             Err(Error::LogInFailed)
         }
     }
+}
+
+/// A one-time password that nobody used in time.
+fn has_expired(row: &MemberRow, now: OffsetDateTime) -> bool {
+    row.password_expires_at.is_some_and(|expires_at| expires_at <= now)
 }
 
 async fn find(identity: &Identity, slug: &str, email: &str) -> Result<Option<(TenantId, MemberRow)>, Error> {

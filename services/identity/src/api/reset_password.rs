@@ -7,7 +7,7 @@
 use lethe_access::Revoked;
 use lethe_ids::MemberId;
 use lethe_proto::identity::{ResetPasswordRequest, ResetPasswordResponse};
-use lethe_service::{TenantTx, id};
+use lethe_service::{TenantTx, id, timestamp};
 use tonic::Request;
 
 use super::{Call, Identity, Told};
@@ -39,14 +39,18 @@ pub(super) async fn handle(
     // Again: he may have been given more, or have left, meanwhile.
     let row = whose(&mut tx, &call, member).await?;
     let void_before_ms = identity.void_before_ms(&row);
-    store::member::reset_password(&mut tx, row.id, &hash, void_before_ms).await?;
+    let expires_at = identity.one_time_until();
+    store::member::reset_password(&mut tx, row.id, &hash, expires_at, void_before_ms).await?;
     store::session::delete_all(&mut tx, row.id, None).await?;
     identity.revoke(&mut tx, &mut told, Revoked::Member(row.id), void_before_ms).await?;
     let done = call.done("ResetPassword", "member", row.id);
     identity.record(&mut tx, call.actor(), done).await?;
     tx.commit().await?;
     identity.tell(told);
-    Ok(ResetPasswordResponse { one_time_password: password.expose().to_owned() })
+    Ok(ResetPasswordResponse {
+        one_time_password: password.expose().to_owned(),
+        password_expires_at: Some(timestamp(expires_at)),
+    })
 }
 
 /// The active member whose password the caller may make.

@@ -25,6 +25,8 @@ pub struct MemberRow {
     pub password_hash: String,
     /// The password is a one-time one.
     pub must_change_password: bool,
+    /// When a one-time password is worth nothing any more.
+    pub password_expires_at: Option<OffsetDateTime>,
     /// What he was given.
     pub roles: Roles,
     /// Whether he may log in.
@@ -48,6 +50,7 @@ fn read(row: &PgRow) -> Result<MemberRow, sqlx::Error> {
         profile_version: row.try_get("profile_version")?,
         password_hash: row.try_get("password_hash")?,
         must_change_password: row.try_get("must_change_password")?,
+        password_expires_at: row.try_get("password_expires_at")?,
         roles: Roles::from_numbers(&row.try_get::<Vec<i16>, _>("roles")?),
         active: row.try_get("active")?,
         version: row.try_get("version")?,
@@ -62,8 +65,8 @@ pub async fn insert(tx: &mut TenantTx, row: &MemberRow) -> Result<(), sqlx::Erro
     let tenant = tx.tenant();
     sqlx::query(
         "insert into members (tenant_id, member_id, subject_id, unit_id, profile, profile_version, password_hash,
-                              must_change_password, roles, active, version, void_before_ms, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                              must_change_password, roles, active, version, void_before_ms, created_at, password_expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(tenant.uuid())
     .bind(row.id.uuid())
@@ -78,6 +81,7 @@ pub async fn insert(tx: &mut TenantTx, row: &MemberRow) -> Result<(), sqlx::Erro
     .bind(row.version)
     .bind(row.void_before_ms)
     .bind(row.created_at)
+    .bind(row.password_expires_at)
     .execute(&mut **tx)
     .await
     .map(drop)
@@ -88,7 +92,7 @@ pub async fn get(tx: &mut TenantTx, member: MemberId) -> Result<Option<MemberRow
     let tenant = tx.tenant();
     let row = sqlx::query(
         "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
-                roles, active, version, void_before_ms, created_at, erased
+                password_expires_at, roles, active, version, void_before_ms, created_at, erased
            from members where tenant_id = $1 and member_id = $2",
     )
     .bind(tenant.uuid())
@@ -103,7 +107,7 @@ pub async fn lock(tx: &mut TenantTx, member: MemberId) -> Result<Option<MemberRo
     let tenant = tx.tenant();
     let row = sqlx::query(
         "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
-                roles, active, version, void_before_ms, created_at, erased
+                password_expires_at, roles, active, version, void_before_ms, created_at, erased
            from members where tenant_id = $1 and member_id = $2 for update",
     )
     .bind(tenant.uuid())
@@ -119,7 +123,7 @@ pub async fn by_subjects(tx: &mut TenantTx, subjects: &[SubjectId]) -> Result<Ve
     let subjects: Vec<Uuid> = subjects.iter().map(|subject| subject.uuid()).collect();
     let rows = sqlx::query(
         "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
-                roles, active, version, void_before_ms, created_at, erased
+                password_expires_at, roles, active, version, void_before_ms, created_at, erased
            from members where tenant_id = $1 and subject_id::uuid = any($2)",
     )
     .bind(tenant.uuid())
@@ -140,7 +144,7 @@ pub async fn list(
     let (at, id) = super::after(after);
     let rows = sqlx::query(
         "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
-                roles, active, version, void_before_ms, created_at, erased
+                password_expires_at, roles, active, version, void_before_ms, created_at, erased
            from members
           where tenant_id = $1 and ($2::timestamptz is null or (created_at, member_id) > ($2, $3::uuid))
             and ($5::uuid is null or exists (select from team_members t
@@ -162,7 +166,7 @@ pub async fn first_with_role(tx: &mut TenantTx, role: i16) -> Result<Option<Memb
     let tenant = tx.tenant();
     let row = sqlx::query(
         "select member_id, subject_id::uuid, unit_id, profile, profile_version, password_hash, must_change_password,
-                roles, active, version, void_before_ms, created_at, erased
+                password_expires_at, roles, active, version, void_before_ms, created_at, erased
            from members where tenant_id = $1 and $2 = any(roles) order by created_at, member_id limit 1",
     )
     .bind(tenant.uuid())
@@ -243,7 +247,7 @@ pub async fn update_password(
     let tenant = tx.tenant();
     let done = sqlx::query(
         "update members set password_hash = $4, must_change_password = false,
-                            void_before_ms = greatest(void_before_ms, $5)
+                            password_expires_at = null, void_before_ms = greatest(void_before_ms, $5)
           where tenant_id = $1 and member_id = $2 and password_hash = $3 and active",
     )
     .bind(tenant.uuid())
@@ -261,17 +265,19 @@ pub async fn reset_password(
     tx: &mut TenantTx,
     member: MemberId,
     hash: &str,
+    expires_at: OffsetDateTime,
     void_before_ms: i64,
 ) -> Result<(), sqlx::Error> {
     let tenant = tx.tenant();
     sqlx::query(
         "update members set password_hash = $3, must_change_password = true,
-                            void_before_ms = greatest(void_before_ms, $4)
+                            password_expires_at = $4, void_before_ms = greatest(void_before_ms, $5)
           where tenant_id = $1 and member_id = $2",
     )
     .bind(tenant.uuid())
     .bind(member.uuid())
     .bind(hash)
+    .bind(expires_at)
     .bind(void_before_ms)
     .execute(&mut **tx)
     .await

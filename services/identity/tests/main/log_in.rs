@@ -302,6 +302,38 @@ async fn id_17_a_crowd_of_log_ins_is_refused_at_once_and_others_are_served() {
 }
 
 #[tokio::test]
+async fn a_one_time_password_that_nobody_used_in_time_lets_nobody_in() {
+    let rig = Rig::new().await;
+    let first = rig.create_tenant("other").await.one_time_password;
+    let owner = rig.owner("acme").await;
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let good_for = days(rig.config.passwords.one_time_days.into());
+    let mut client = rig.as_member(&owner.principal);
+    let ada = client.create_member(new_member("ada@example.com", &[Role::Agent])).await.unwrap().into_inner();
+    let eve = client.create_member(new_member("eve@example.com", &[Role::Agent])).await.unwrap().into_inner();
+    let until = lethe_service::timestamp(rig.world.clock.now() + good_for).seconds;
+    assert!((until - 60..=until).contains(&ada.password_expires_at.unwrap().seconds));
+    rig.settle("acme", "eve@example.com", &eve.one_time_password).await;
+    let opened = rig.log_in("acme", "ada@example.com", &ada.one_time_password).await.unwrap();
+    rig.world.clock.advance(good_for);
+
+    let refused = rig.log_in("acme", "ada@example.com", &ada.one_time_password).await;
+    assert_eq!(reason(refused), "LOG_IN_FAILED");
+    assert_eq!(reason(rig.authenticate(&opened.token).await), "SESSION_INVALID");
+    assert!(rig.log_in("acme", "eve@example.com", PASSWORD).await.is_ok(), "she has chosen her own");
+    assert!(rig.log_in("other", "owner@example.com", &first).await.is_ok(), "nobody could make him another");
+
+    let owner = rig.log_in("acme", "owner@example.com", PASSWORD).await.unwrap();
+    let principal = rig.authenticate(&owner.token).await.unwrap();
+    let member_id = ada.member.unwrap().member_id;
+    let again = rig.as_member(&principal).reset_password(ResetPasswordRequest { member_id }).await.unwrap();
+    let again = again.into_inner().one_time_password;
+    assert!(rig.log_in("acme", "ada@example.com", &again).await.unwrap().must_change_password);
+    rig.world.clock.advance(good_for);
+    assert_eq!(reason(rig.log_in("acme", "ada@example.com", &again).await), "LOG_IN_FAILED");
+}
+
+#[tokio::test]
 async fn a_lost_password_is_made_anew_by_another_member_and_ends_the_sessions() {
     let rig = Rig::new().await;
     let owner = rig.owner("acme").await;

@@ -97,6 +97,28 @@ async fn only_an_owner_makes_or_changes_an_owner() {
 }
 
 #[tokio::test]
+async fn nobody_gives_a_right_that_he_has_not() {
+    let rig = Rig::new().await;
+    let owner = rig.owner("acme").await;
+    let admin = rig.member(&owner, "admin@example.com", &[Role::Admin]).await;
+    let ada = rig.member(&owner, "ada@example.com", &[Role::Agent]).await;
+    let (me, her) = (admin.member.member_id.clone(), ada.member.member_id.clone());
+    let mut client = rig.as_member(&admin.principal);
+    // An admin places and lifts no legal holds: a privacy officer does.
+    for whom in [&me, &her] {
+        let given = client.grant_role(grant(whom, Role::PrivacyOfficer)).await;
+        assert_eq!(reason(given), "PERMISSION_DENIED");
+    }
+    let made = client.create_member(new_member("x@example.com", &[Role::Agent, Role::PrivacyOfficer])).await;
+    assert_eq!(reason(made), "PERMISSION_DENIED");
+    for role in [Role::Admin, Role::Auditor] {
+        assert!(client.grant_role(grant(&her, role)).await.is_ok(), "{role:?}");
+    }
+    let mut client = rig.as_member(&owner.principal);
+    assert!(client.grant_role(grant(&her, Role::PrivacyOfficer)).await.is_ok());
+}
+
+#[tokio::test]
 async fn create_member_twice_with_one_key_is_once() {
     let rig = Rig::new().await;
     let owner = rig.owner("acme").await;

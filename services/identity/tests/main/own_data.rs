@@ -89,6 +89,7 @@ const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("*", "subject_id", "where a secret is kept"),
     ("*", "unit_id", "where a secret is kept"),
     ("members", "profile_version", "counts seals of the profile"),
+    ("members", "password_expires_at", "of a one-time password, with which nobody asks for his copy"),
     ("members", "password_hash", "a secret: the category `credential` says that it is kept"),
     ("members", "erased", "nobody who was erased can ask"),
     ("sessions", "token_hash", "a secret"),
