@@ -112,7 +112,7 @@ impl Programs {
 /// Ports that the kernel hands to nobody by itself (ip_local_port_range begins at 32,768).
 const PORTS: Range<u16> = 10_000..32_768;
 
-/// A port of loopback that was free a moment ago. It is chosen by chance among those that no connection gets by itself: a
+/// A port of loopback that was free a moment ago. It is chosen by chance (of the process's own, for no result depends on it) among those that no connection gets by itself: a
 /// server may take seconds until it listens, and whoever asks for any port meanwhile must not be given its.
 ///
 /// # Errors

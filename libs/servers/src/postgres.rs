@@ -105,7 +105,7 @@ impl Postgres {
         let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_path())).collect();
         let mut server = Supervised::start(&arguments, &environment, "INT", &log)?;
         let waited = tokio::time::timeout(START_LIMIT, async {
-            while !is_ready(&data) {
+            while !is_ready(&data, port) {
                 if server.ended() {
                     return false;
                 }
@@ -227,11 +227,12 @@ fn as_another_than_root() -> Vec<std::ffi::OsString> {
     ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"].map(Into::into).into()
 }
 
-/// Whether the instance of `data` takes connections: the last line of its pid file says so, and says it of nobody else who
-/// may listen on the port.
-fn is_ready(data: &Path) -> bool {
+/// Whether the instance of `data` takes connections on `port`: the fourth and the eighth line of its pid file say so, and say it of
+/// nobody else who may listen there.
+fn is_ready(data: &Path, port: u16) -> bool {
     let said = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-    said.lines().nth(7).is_some_and(|state| state.trim() == "ready")
+    let said: Vec<_> = said.lines().map(str::trim).collect();
+    matches!(said[..], [_, _, _, at, _, _, _, "ready", ..] if at == port.to_string())
 }
 
 /// The superuser's first password on its way into initdb: readable by us alone, and gone afterwards.

@@ -189,7 +189,8 @@ impl Identity {
 
     /// Until when a one-time password that is made now lets its member in.
     pub(crate) fn one_time_until(&self) -> OffsetDateTime {
-        self.0.clock.now() + Duration::from_secs(u64::from(self.0.config.passwords.one_time_days) * 86_400)
+        self.0.clock.now()
+            + Duration::from_secs(u64::from(self.0.config.passwords.one_time_days.get()) * 86_400)
     }
 
     /// Writes a revocation; [`Identity::tell`] it after the commit.
@@ -263,13 +264,14 @@ fn if_version(version: u64) -> Result<i64, Error> {
     }
 }
 
-/// Nobody gives a right that he has not: he would give it to himself, or log in as whom he made. Owners are made by owners.
-pub(crate) fn may_give(call: &Call, roles: &Roles) -> Result<(), Error> {
+/// Nobody gives a right that he has not, nor a password of one who has it: he would log in as him. Owners are made by owners.
+pub(crate) fn may_act_as(call: &Call, roles: &Roles) -> Result<(), Error> {
     may_touch(call, roles)?;
     if call.may_all(roles) { Ok(()) } else { Err(Error::PermissionDenied) }
 }
 
-/// Who is no owner himself changes no owner. A key changes nobody who may do more than it.
+/// Who is no owner himself changes no owner. A key changes nobody who may do more than it: another address would be a way to
+/// become him.
 pub(crate) fn may_touch(call: &Call, roles: &Roles) -> Result<(), Error> {
     if roles.has(Role::Owner) && !call.is_owner() {
         return Err(Error::OwnerRequired);

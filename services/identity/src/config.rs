@@ -1,6 +1,6 @@
 //! The options of identity. `config.default.toml` says what each means.
 
-use std::time::Duration;
+use std::{num::NonZeroU8, time::Duration};
 
 use lethe_calendar::CalendarConfig;
 use lethe_keyring::KmsConfig;
@@ -78,7 +78,7 @@ pub struct PasswordConfig {
     /// Calls that wait.
     pub queue: usize,
     /// Days that a one-time password is good for.
-    pub one_time_days: u32,
+    pub one_time_days: NonZeroU8,
 }
 
 /// `identity.log_in`.

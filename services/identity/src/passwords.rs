@@ -138,10 +138,19 @@ fn hash(argon2: &Argon2<'_>, password: &[u8], salt: &[u8; 16]) -> Result<String,
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU8;
+
     use super::*;
 
     fn passwords(at_once: usize, queue: usize) -> Passwords {
-        let config = PasswordConfig { memory_kib: 64, passes: 1, lanes: 1, at_once, queue, one_time_days: 7 };
+        let config = PasswordConfig {
+            memory_kib: 64,
+            passes: 1,
+            lanes: 1,
+            at_once,
+            queue,
+            one_time_days: NonZeroU8::MIN,
+        };
         Passwords::new(&config, Entropy::seeded(1)).unwrap()
     }
 

@@ -8,6 +8,7 @@
 
 use lethe_ids::{ContactId, ConversationId, SubjectId, TenantId, UnitId};
 use lethe_outbox::{Actor, Audit};
+use lethe_service::TenantTx;
 use time::OffsetDateTime;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     store::{
         eraser::{self, ERASERS, Eraser},
         fence::{self, FenceRow},
-        hold, merge, notice, reseal,
+        head, hold, merge, notice, reseal,
     },
 };
 
@@ -54,10 +55,12 @@ impl State {
             }
         };
         // Where a part goes, the contact lives on, and may have been merged since.
-        let owner = merge::owner_of(&mut tx, scope.contact).await?;
         let contacts = match scope.is_whole() {
             true => fence.contacts(),
-            false => merge::ids_of(&mut tx, owner).await?,
+            false => {
+                let owner = merge::owner_of(&mut tx, scope.contact).await?;
+                merge::ids_of(&mut tx, owner).await?
+            }
         };
         drop(tx);
 
@@ -105,13 +108,10 @@ impl State {
         }
         let at = fence.purged_at.unwrap_or_else(|| self.clock.now());
         let mut tx = self.tx(scope.tenant).await?;
-        fence::note_purged(&mut tx, scope.id, at).await?;
-        let mut untold = fence.untold();
-        untold.retain(|conversation| !held.contains(conversation));
-        if !untold.is_empty() && fence::note_told(&mut tx, scope.id, &untold).await? {
-            for some in untold.chunks(IN_A_NOTICE) {
-                self.lay_notices(&mut tx, (scope.id, Some(some)), owner).await?;
-            }
+        if scope.is_whole() {
+            fence::note_purged(&mut tx, scope.id, at).await?;
+        } else {
+            self.note_part_purged(&mut tx, scope, at, &held).await?;
         }
         // An attempt that met no fence may still be on its way with news of the contact: a notice does not overtake it.
         notice::release(&mut tx, scope.id, at + self.config.webhooks.settled_after()).await?;
@@ -132,6 +132,32 @@ impl State {
         self.commit(tx).await?;
         self.queued.notify_one();
         Ok(Purged { evidence, at })
+    }
+
+    /// Notes that a part is purged but for what is `held`, and lays down who is to be told of what went with this purge.
+    async fn note_part_purged(
+        &self,
+        tx: &mut TenantTx,
+        scope: &Scope,
+        at: OffsetDateTime,
+        held: &[ConversationId],
+    ) -> Result<(), Error> {
+        // A merge takes the recipients along: it waits, or has been.
+        let owner = merge::owner_of(tx, scope.contact).await?;
+        head::lock(tx, owner).await?;
+        if merge::owner_of(tx, scope.contact).await? != owner {
+            return Err(Error::Contended);
+        }
+        fence::note_purged(tx, scope.id, at).await?;
+        // Under the fence's lock, that of two purges each sees what the other has laid down.
+        let fence = fence::find(tx, scope.id).await?.ok_or(Error::NotFenced)?;
+        let mut gone = fence.unnoticed();
+        gone.retain(|conversation| !held.contains(conversation));
+        fence::note_noticed(tx, scope.id, &gone).await?;
+        for some in gone.chunks(IN_A_NOTICE) {
+            self.lay_notices(tx, (scope.id, Some(some)), owner, fence.fenced_at).await?;
+        }
+        Ok(())
     }
 
     /// Seals anew what outlives the person's secret, and makes sure that nothing of it is left under that. Answers what else

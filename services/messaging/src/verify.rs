@@ -29,6 +29,8 @@ struct Fenced {
     mode: i16,
     /// Conversations that were under a legal hold at the fence, and are so still.
     held: Vec<Uuid>,
+    /// Whether notices were laid down where there was somebody to notify: of a part, since migration 200.
+    is_noticed: bool,
 }
 
 /// A column that says whose a row is, as the catalogue has it.
@@ -55,7 +57,8 @@ impl State {
         let fenced: Option<Fenced> = sqlx::query_as(
             "select f.census, f.purged_at, f.mode,
                     array (select distinct h.held_conversation from holds h
-                            where h.tenant_id = f.tenant_id and h.held_conversation = any (f.held)) as held
+                            where h.tenant_id = f.tenant_id and h.held_conversation = any (f.held)) as held,
+                    cardinality(f.noticed) > 0 as is_noticed
                from fences f where f.tenant_id = $1 and f.scope_id = $2 and f.erased = $3 and f.census is not null",
         )
         .bind(scope.tenant.uuid())
@@ -74,7 +77,9 @@ impl State {
         }
         let kept = kept_units(&mut tx, scope, &fenced.held).await?;
         let now = self.clock.now();
-        findings.extend(told(&notices(&mut tx, scope, now, self.longest_notice()).await?));
+        if scope.is_whole() || fenced.is_noticed {
+            findings.extend(told(&recipients(&mut tx, scope, now, self.longest_notice()).await?));
+        }
         drop(tx);
         findings.extend(self.secrets(scope, &census, &kept).await?);
         let backups = Duration::days(i64::from(self.config.erasure.backups_kept_days));
@@ -351,24 +356,24 @@ fn residual(store: &str, code: &str, until: OffsetDateTime) -> Finding {
     }
 }
 
-/// How many recipients of an erasure's notices are in a state: being told, told, not reached.
+/// How many recipients of an erasure's notices are in a state: being told, answered, not reached.
 #[derive(FromRow)]
-struct Told {
+struct Recipients {
     state: i16,
-    recipients: i64,
+    count: i64,
     tried_until: OffsetDateTime,
 }
 
 /// How far the recipients of the erasure were told. Of several notices to one (a part, and what a legal hold had kept of it) the one
 /// that still waits counts, else one that failed. A notice is tried `longest` after it could go out at the earliest: one that
 /// waits longer has failed too, for nobody promises a date that is past.
-async fn notices(
+async fn recipients(
     tx: &mut TenantTx,
     scope: &Scope,
     now: OffsetDateTime,
     longest: Duration,
-) -> Result<Vec<Told>, Error> {
-    let told = sqlx::query_as(
+) -> Result<Vec<Recipients>, Error> {
+    let recipients = sqlx::query_as(
         "with notices as (
            select d.endpoint_id, d.state, greatest(d.created_at, coalesce(f.purged_at, $3)) + $4 as tried_until
              from webhook_deliveries d join fences f using (tenant_id, scope_id)
@@ -379,7 +384,7 @@ async fn notices(
                        else 2::smallint end as state,
                   max(tried_until) as tried_until
              from notices group by endpoint_id)
-         select state, count(*) as recipients, max(tried_until) as tried_until from recipients group by state order by state",
+         select state, count(*), max(tried_until) as tried_until from recipients group by state order by state",
     )
     .bind(scope.tenant.uuid())
     .bind(scope.id.uuid())
@@ -387,11 +392,11 @@ async fn notices(
     .bind(longest)
     .fetch_all(&mut **tx)
     .await?;
-    Ok(told)
+    Ok(recipients)
 }
 
 /// Who was told of the erasure (GDPR Art. 19), by what means, and how they answered. `looked_for` is how many.
-fn told(told: &[Told]) -> Vec<Finding> {
+fn told(recipients: &[Recipients]) -> Vec<Finding> {
     let line = |code: &str, count: u64, until: Option<OffsetDateTime>| Finding {
         store: "webhooks".into(),
         kind: "recipients".into(),
@@ -401,16 +406,16 @@ fn told(told: &[Told]) -> Vec<Finding> {
         code: code.into(),
         until: until.map(timestamp),
     };
-    if told.is_empty() {
+    if recipients.is_empty() {
         return vec![line("NO_RECIPIENTS", 0, None)];
     }
-    let of = |one: &Told| {
-        let count = one.recipients.unsigned_abs();
+    let of = |one: &Recipients| {
+        let count = one.count.unsigned_abs();
         match one.state {
             1 => line("RECIPIENTS_BEING_TOLD", count, Some(one.tried_until)),
             2 => line("RECIPIENTS_ANSWERED", count, None),
             _ => line("RECIPIENTS_NOT_REACHED", count, None),
         }
     };
-    told.iter().map(of).collect()
+    recipients.iter().map(of).collect()
 }

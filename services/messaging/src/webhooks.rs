@@ -321,8 +321,9 @@ impl State {
         tx: &mut TenantTx,
         (scope, conversations): (ScopeId, Option<&[ConversationId]>),
         contact: ContactId,
+        fenced_at: OffsetDateTime,
     ) -> Result<(), Error> {
-        for recipient in notice::recipients(tx, contact).await? {
+        for recipient in notice::recipients(tx, contact, fenced_at).await? {
             let delivery = WebhookDeliveryId::new(self.entropy.uuid7(&self.clock));
             let event = EventId::new(self.entropy.uuid7(&self.clock));
             let now = self.clock.now();

@@ -56,6 +56,7 @@ async fn ten_thousand_at_once_at_the_log_in_are_answered_and_disturb_nobody() {
     }
     let grown = stage.resident_mib().saturating_sub(before);
     assert_eq!(answered.values().sum::<usize>(), CROWD);
+    // 504: its turn did not come within the gateway's own limit, where the machine has other things to do too.
     assert!(answered.keys().all(|(status, _)| matches!(status, 401 | 429 | 503 | 504)), "{answered:?}");
     assert!(answered.len() > 1, "somebody was looked at, and somebody refused: {answered:?}");
     assert!(slowest < Duration::from_secs(10), "{slowest:?}");

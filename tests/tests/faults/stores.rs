@@ -18,7 +18,7 @@ const AT_ONCE: usize = 12;
 /// A request takes so long at the most, whatever befalls: the gateway's own limit, and a second.
 const ANSWERED: Duration = Duration::from_secs(17);
 const GROWS: u64 = 192;
-/// What met the silence is given up after 30 s at the latest, and tried again; the rest is for a machine that runs all tests at once.
+/// A batch of events that met the silence is given up after 30 s, and comes again; the rest is for a machine that runs all tests at once.
 const CATCHES_UP: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

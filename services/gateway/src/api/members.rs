@@ -120,7 +120,8 @@ pub(crate) struct CreatedMember {
     password_expires_at: Option<String>,
 }
 
-/// Creates a member, with a one-time password or with the one that he had elsewhere.
+/// Creates a member, with a one-time password or with the one that he had elsewhere. Not with a role that may do what who asks
+/// may not (403).
 #[utoipa::path(post, path = "/v1/members", tag = "members", params(IdempotencyKey),
     responses((status = 201, body = CreatedMember, headers(("ETag" = String, description = "The version, for `If-Match`.")))),
     extensions(("x-lethe-rpc" = json!("CreateMember"))))]

@@ -49,7 +49,7 @@ impl FromStr for Role {
     }
 }
 
-/// Gives a member a role.
+/// Gives a member a role. Not one that may do what who asks may not (403).
 #[utoipa::path(put, path = "/v1/members/{member_id}/roles/{role}", tag = "members",
     params(
         ("member_id" = String, Path, description = "The member's id.", example = "mem_01998f2ac3e47b0f8a5d2f60b1c9e7aa"),

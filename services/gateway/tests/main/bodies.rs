@@ -385,7 +385,7 @@ async fn a_member_gets_a_one_time_password_once() {
                 member: Some(member.clone()),
                 one_time_password: password.to_owned(),
                 password_expires_at: (!password.is_empty())
-                    .then(|| prost_types::Timestamp { seconds: 0, nanos: 0 }),
+                    .then_some(prost_types::Timestamp { seconds: 0, nanos: 0 }),
             },
         );
         let answer = edge.ask(Method::POST, "/v1/members", &body).await;

@@ -35,7 +35,7 @@ pub(super) async fn handle(
     let brought =
         (!asked.bcrypt_hash.is_empty()).then(|| BcryptHash::parse("bcrypt_hash", &asked.bcrypt_hash));
     let brought = brought.transpose()?;
-    super::may_give(&call, &roles)?;
+    super::may_act_as(&call, &roles)?;
     // Of the request without its key, under the tenant's own MAC key: a stolen row tells nobody's name.
     let blind = identity.0.keyring.blind(call.tenant()).await?;
     let body_mac = blind.fingerprint(b"identity CreateMember", &asked.encode_to_vec());

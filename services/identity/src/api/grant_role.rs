@@ -24,7 +24,7 @@ pub(super) async fn handle(identity: &Identity, request: Request<GrantRoleReques
     store::tenant::lock(&mut tx).await?;
     let mut row = store::member::get(&mut tx, member).await?.ok_or(Error::NotFound("member"))?;
     super::may_touch(&call, &row.roles)?;
-    super::may_give(&call, &Roles::default().with(role))?;
+    super::may_act_as(&call, &Roles::default().with(role))?;
     if !row.active {
         return Err(Error::MemberInactive);
     }

@@ -67,7 +67,7 @@ pub(super) async fn handle(
 
 /// A one-time password that nobody used in time.
 fn has_expired(row: &MemberRow, now: OffsetDateTime) -> bool {
-    row.password_expires_at.is_some_and(|expires_at| expires_at <= now)
+    row.must_change_password && row.password_expires_at.is_some_and(|expires_at| expires_at <= now)
 }
 
 async fn find(identity: &Identity, slug: &str, email: &str) -> Result<Option<(TenantId, MemberRow)>, Error> {

@@ -56,10 +56,7 @@ pub(super) async fn handle(
 /// The active member whose password the caller may make.
 async fn whose(tx: &mut TenantTx, call: &Call, member: MemberId) -> Result<MemberRow, Error> {
     let row = store::member::get(tx, member).await?.ok_or(Error::NotFound("member"))?;
-    super::may_touch(call, &row.roles)?;
-    if !call.may_all(&row.roles) {
-        return Err(Error::PermissionDenied);
-    }
+    super::may_act_as(call, &row.roles)?;
     if !row.active {
         return Err(Error::MemberInactive);
     }

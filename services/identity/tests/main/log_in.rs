@@ -307,7 +307,7 @@ async fn a_one_time_password_that_nobody_used_in_time_lets_nobody_in() {
     let first = rig.create_tenant("other").await.one_time_password;
     let owner = rig.owner("acme").await;
     let days = |days: u64| Duration::from_secs(days * 86_400);
-    let good_for = days(rig.config.passwords.one_time_days.into());
+    let good_for = days(rig.config.passwords.one_time_days.get().into());
     let mut client = rig.as_member(&owner.principal);
     let ada = client.create_member(new_member("ada@example.com", &[Role::Agent])).await.unwrap().into_inner();
     let eve = client.create_member(new_member("eve@example.com", &[Role::Agent])).await.unwrap().into_inner();

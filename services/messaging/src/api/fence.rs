@@ -137,7 +137,7 @@ async fn raise(
         return Ok(());
     }
     if scope.is_whole() {
-        state.lay_notices(&mut tx, (scope.id, None), owner).await?;
+        state.lay_notices(&mut tx, (scope.id, None), owner, new.at).await?;
     }
     say(state, &mut tx, scope, owner, seq, &part).await?;
     // About the erasure: an event that named the contact would bring its id back where it was erased.

@@ -20,7 +20,7 @@ pub(crate) struct FenceRow {
     pub(crate) purged_at: Option<OffsetDateTime>,
     mode: i16,
     conversations: Vec<Uuid>,
-    told: Vec<Uuid>,
+    noticed: Vec<Uuid>,
     hold_subject: Option<Uuid>,
     heir: Option<Uuid>,
     heir_subject: Option<Uuid>,
@@ -60,10 +60,10 @@ impl FenceRow {
     pub(crate) fn conversations(&self) -> Vec<ConversationId> {
         self.conversations.iter().copied().map(ConversationId::new).collect()
     }
-    /// Of a part: those that nobody was told of yet.
-    pub(crate) fn untold(&self) -> Vec<ConversationId> {
-        let untold = self.conversations.iter().filter(|conversation| !self.told.contains(conversation));
-        untold.copied().map(ConversationId::new).collect()
+    /// Of a part: those that no notices were laid down of yet.
+    pub(crate) fn unnoticed(&self) -> Vec<ConversationId> {
+        let unnoticed = self.conversations.iter().filter(|one| !self.noticed.contains(one));
+        unnoticed.copied().map(ConversationId::new).collect()
     }
     /// Whose secret the held ones were re-sealed under, if some were.
     pub(crate) fn hold_subject(&self) -> Option<SubjectId> {
@@ -102,7 +102,7 @@ pub(crate) struct NewFence<'a> {
 pub(crate) async fn find(tx: &mut TenantTx, scope: ScopeId) -> sqlx::Result<Option<FenceRow>> {
     let tenant = tx.tenant();
     sqlx::query_as(
-        "select erased, fenced_at, purged_at, mode, conversations, told, hold_subject, heir, heir_subject, contacts, suppressed
+        "select erased, fenced_at, purged_at, mode, conversations, noticed, hold_subject, heir, heir_subject, contacts, suppressed
            from fences where tenant_id = $1 and scope_id = $2",
     )
     .bind(tenant.uuid())
@@ -316,22 +316,20 @@ pub(crate) async fn note_purged(tx: &mut TenantTx, scope: ScopeId, at: OffsetDat
     Ok(())
 }
 
-/// Notes that notices of these conversations are laid down. `false` when another call has done so for one of them.
-pub(crate) async fn note_told(
+/// Notes that notices of these conversations are laid down. The caller holds the row's lock.
+pub(crate) async fn note_noticed(
     tx: &mut TenantTx,
     scope: ScopeId,
     conversations: &[ConversationId],
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<()> {
     let tenant = tx.tenant();
-    let noted = sqlx::query(
-        "update fences set told = told || $3 where tenant_id = $1 and scope_id = $2 and not (told && $3)",
-    )
-    .bind(tenant.uuid())
-    .bind(scope.uuid())
-    .bind(uuids(conversations))
-    .execute(&mut **tx)
-    .await?;
-    Ok(noted.rows_affected() == 1)
+    sqlx::query("update fences set noticed = noticed || $3 where tenant_id = $1 and scope_id = $2")
+        .bind(tenant.uuid())
+        .bind(scope.uuid())
+        .bind(uuids(conversations))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Notes where conversations are moving, or that they have moved: then nothing says any more where.

@@ -16,16 +16,21 @@ const UNREACHABLE: [&str; 2] = ["ENDPOINT_DELETED", "ENDPOINT_GONE"];
 /// A receiver of events about the contact, and why it can not be told, if it can't.
 pub(crate) type Recipient = (WebhookEndpointId, Option<&'static str>);
 
-/// To which endpoints events about the contact were sent.
-pub(crate) async fn recipients(tx: &mut TenantTx, contact: ContactId) -> sqlx::Result<Vec<Recipient>> {
+/// To which endpoints events about the contact were sent, first `before` then.
+pub(crate) async fn recipients(
+    tx: &mut TenantTx,
+    contact: ContactId,
+    before: OffsetDateTime,
+) -> sqlx::Result<Vec<Recipient>> {
     let tenant = tx.tenant();
     let rows: Vec<(Uuid, bool, bool)> = sqlx::query_as(
         "select r.endpoint_id, e.endpoint_id is null, coalesce(e.state = 4, false) from recipients r
            left join webhook_endpoints e on e.tenant_id = r.tenant_id and e.endpoint_id = r.endpoint_id and e.state <> 6
-          where r.tenant_id = $1 and r.contact_id = $2 order by 1",
+          where r.tenant_id = $1 and r.contact_id = $2 and r.first_at <= $3 order by 1",
     )
     .bind(tenant.uuid())
     .bind(contact.uuid())
+    .bind(before)
     .fetch_all(&mut **tx)
     .await?;
     let why = |is_deleted, is_gone| match (is_deleted, is_gone) {

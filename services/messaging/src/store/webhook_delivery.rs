@@ -87,15 +87,12 @@ impl DeliveryRow {
         }
     }
     fn notice(&self, erased: Uuid) -> About {
-        let contact = Some(ContactId::new(erased));
-        let Some(conversations) = &self.erased_conversations else {
-            let others = self.erased_ids.iter().flatten().filter(|id| **id != erased);
-            let others = others.copied().map(ContactId::new).collect();
-            return About { contact, others, ..About::default() };
-        };
-        let mut conversations = conversations.iter().copied().map(ConversationId::new);
+        let others = self.erased_ids.iter().flatten().filter(|id| **id != erased);
+        let conversations = self.erased_conversations.iter().flatten();
+        let mut conversations = conversations.copied().map(ConversationId::new);
         About {
-            contact,
+            contact: Some(ContactId::new(erased)),
+            others: others.copied().map(ContactId::new).collect(),
             conversation: conversations.next(),
             other_conversations: conversations.collect(),
             ..About::default()

@@ -47,7 +47,7 @@ pub(crate) async fn due(
            from webhook_deliveries d join webhook_endpoints e using (tenant_id, endpoint_id)
            left join fences f on f.tenant_id = d.tenant_id and f.scope_id = d.scope_id
           where d.tenant_id = $1 and d.endpoint_id = $2 and next_attempt_at <= $3
-            and (e.state = 1 or d.event_type in (5, 7) and e.state in (2, 3, 5))
+            and (e.state = 1 or d.scope_id is not null and e.state in (2, 3, 5))
           order by next_attempt_at limit $4",
     )
     .bind(tenant.uuid())
@@ -177,7 +177,7 @@ pub(crate) async fn settle_due(
         "update webhook_endpoints e set due_at = (
            select greatest(min(next_attempt_at), $3) from webhook_deliveries d
             where d.tenant_id = $1 and d.endpoint_id = $2 and next_attempt_at is not null
-              and (e.state = 1 or d.event_type = 5 and e.state in (2, 3, 5)) having min(next_attempt_at) is not null)
+              and (e.state = 1 or d.scope_id is not null and e.state in (2, 3, 5)) having min(next_attempt_at) is not null)
           where tenant_id = $1 and endpoint_id = $2",
     )
     .bind(tenant.uuid())

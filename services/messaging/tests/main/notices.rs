@@ -6,7 +6,7 @@ use lethe_outbox::{Event, Outbox, kind};
 use lethe_proto::{
     erasure::{Attestation, Mode, Scope, hold_request::What},
     event::ErasureAdvanced,
-    messaging::{Channel, WebhookDeliveryState, WebhookEndpointState},
+    messaging::{Channel, UpdateWebhookEndpointRequest, WebhookDeliveryState, WebhookEndpointState},
 };
 use lethe_service::Database;
 use lethe_testkit::Receiver;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     stage::{Stage, reason},
-    webhooks::{count, create, deliveries, get, passes_until, replay, stage, test, until},
+    webhooks::{count, create, deliveries, get, hooks, passes_until, replay, stage, test, until},
 };
 
 /// Who was told, as the certificate will have it.
@@ -75,47 +75,65 @@ async fn who_was_told_is_known_until_the_last_certificate_is_signed() {
 
 #[tokio::test]
 async fn whoever_heard_of_a_contact_is_told_which_of_its_conversations_were_erased() {
-    let mut stage = stage(|_| {}).await;
-    let receiver = Receiver::start(|_, _| 200).await;
-    create(&stage, &receiver.url("/")).await;
+    let mut stage = stage(|config| config.backoff_s = vec![60, 3_600]).await;
+    let is_notice = |body: &str| body.contains("conversation.erased");
+    // It does not take the first notice.
+    let receiver = Receiver::start(move |one, before| match is_notice(&one.body) && before == 1 {
+        true => 503,
+        false => 200,
+    })
+    .await;
+    let endpoint = create(&stage, &receiver.url("/")).await;
     let ada = stage.contact("Ada").await;
     until("it has heard of her", async || receiver.received().len() == 1).await;
     let notices = || -> Vec<Value> {
-        let received = receiver.received().into_iter().map(|one| serde_json::from_str(&one.body).unwrap());
-        received.filter(|body: &Value| body["type"] == "conversation.erased").collect()
+        let received = receiver.received().into_iter().filter(|one| is_notice(&one.body));
+        received.map(|one| serde_json::from_str(&one.body).unwrap()).collect()
     };
+    // Switched off, it is told all the same.
+    let off = UpdateWebhookEndpointRequest {
+        endpoint_id: endpoint.endpoint_id,
+        enabled: Some(false),
+        if_version: 1,
+        ..UpdateWebhookEndpointRequest::default()
+    };
+    hooks(&stage).update_webhook_endpoint(off).await.unwrap();
     let chat = stage.open(&ada).await;
     let scope = stage.part(&ada, Mode::Conversation, Some(&chat));
     stage.fence(&scope).await;
     stage.advance(Duration::from_secs(31));
-    assert_eq!(told(&stage, &scope).await, [("NO_RECIPIENTS".to_owned(), 0)], "not before it is gone");
+    assert_eq!(told(&stage, &scope).await, [], "not before it is gone");
     for _ in 0..2 {
         stage.purge(&scope).await;
     }
     assert_eq!(told(&stage, &scope).await, answered("RECIPIENTS_BEING_TOLD"));
     stage.advance(Duration::from_secs(31));
+    passes_until(&mut stage, "it is told", async |_| notices().len() == 1).await;
+    stage.advance(Duration::from_secs(70));
+    passes_until(&mut stage, "it is told again", async |_| notices().len() == 2).await;
     until("it has answered", async || told(&stage, &scope).await == answered("RECIPIENTS_ANSWERED")).await;
     let said = json!({"contact_id": ada.contact_id, "conversation_id": chat.conversation_id});
-    assert_eq!(notices().iter().map(|notice| &notice["data"]).collect::<Vec<_>>(), [&said]);
+    assert_eq!(notices().iter().map(|notice| &notice["data"]).collect::<Vec<_>>(), [&said, &said]);
 
     // Of her e-mail one conversation is held: it is told of when it goes.
     let mut mails = Vec::new();
     for _ in 0..3 {
         mails.push(stage.open_by(&ada, Channel::Email).await.conversation_id);
     }
+    mails.sort();
     let hold = stage.place(What::ConversationId(mails[1].clone())).await.unwrap();
     let scope = stage.part(&ada, Mode::Email, None);
     stage.fence(&scope).await;
     stage.purge(&scope).await;
     stage.advance(Duration::from_secs(31));
-    until("it was told of two", async || notices().len() == 2).await;
+    until("it was told of two", async || notices().len() == 3).await;
     let of_two = json!({"contact_id": ada.contact_id, "conversation_id": mails[0], "other_conversation_ids": [mails[2]]});
-    assert_eq!(notices()[1]["data"], of_two);
+    assert_eq!(notices()[2]["data"], of_two);
     assert!(stage.let_go(&hold).await);
     stage.purge(&scope).await;
     stage.advance(Duration::from_secs(31));
-    until("it was told of the third", async || notices().len() == 3).await;
-    assert_eq!(notices()[2]["data"], json!({"contact_id": ada.contact_id, "conversation_id": mails[1]}));
+    until("it was told of the third", async || notices().len() == 4).await;
+    assert_eq!(notices()[3]["data"], json!({"contact_id": ada.contact_id, "conversation_id": mails[1]}));
     until("it is one recipient", async || told(&stage, &scope).await == answered("RECIPIENTS_ANSWERED"))
         .await;
     assert_eq!(count(&stage, "recipients").await, 1, "she lives on");

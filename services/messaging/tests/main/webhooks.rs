@@ -35,7 +35,7 @@ pub(crate) async fn stage(change: impl FnOnce(&mut WebhooksConfig)) -> Stage {
     .await
 }
 
-fn hooks(stage: &Stage) -> WebhookServiceClient<PeerChannel> {
+pub(crate) fn hooks(stage: &Stage) -> WebhookServiceClient<PeerChannel> {
     WebhookServiceClient::new(stage.channel())
 }
 

@@ -183,7 +183,7 @@ fn sentence(code: &str) -> Option<&'static str> {
         "MESSAGE_IDS_IN_AUDIT_LOG" => {
             "Random ids of single messages stay in the audit log: who edited or deleted one, and when."
         }
-        "NO_RECIPIENTS" => "Nobody had to be told: no events of what was erased were sent to anybody.",
+        "NO_RECIPIENTS" => "Nobody is known to have been sent events about the person.",
         "RECIPIENTS_ANSWERED" => "Told by a signed webhook, and answered.",
         "RECIPIENTS_BEING_TOLD" => {
             "Being told by a signed webhook; tried until they answer, or until that date."

@@ -17,7 +17,7 @@ use crate::{
     store,
 };
 
-/// How long the database may take over what a turn asks it.
+/// How long the database may take over what a write asks it.
 const SILENT: Duration = Duration::from_secs(10);
 
 /// What shall be visible at the end of a write.
@@ -42,7 +42,7 @@ pub(crate) struct Turn<'a> {
     gate: Arc<OwnedMutexGuard<()>>,
 }
 
-/// What the database answers in time. A turn keeps all tenants of its shard waiting: it does not wait for a server that fell silent.
+/// What the database answers in time. A write keeps all tenants of its shard waiting: it does not wait for a server that fell silent.
 async fn answered<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
     let silent = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
     Ok(tokio::time::timeout(SILENT, question).await.unwrap_or_else(silent)?)

@@ -15,13 +15,13 @@ use crate::{
 /// Gaps that are looked at in a round.
 const BATCH: u32 = 100;
 
-/// A round keeps the events of its tenants waiting: one that takes longer waits for a store that fell silent.
+/// How long one contact may keep the others waiting.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The job.
 pub(crate) fn close_gaps(indexer: Arc<Indexer>, tasks: &lethe_ambient::Tasks) -> Job {
     let age = Duration::from_millis(indexer.config.gap_ms);
-    Job::every_within(LONGEST, "search.close_gaps", tasks, age / 4, None, move || {
+    Job::every("search.close_gaps", tasks, age / 4, None, move || {
         let indexer = indexer.clone();
         async move { round(&indexer, age).await.map_err(lethe_service::Failure::from) }
     })
@@ -35,7 +35,9 @@ async fn round(indexer: &Indexer, age: Duration) -> Result<Progress, Error> {
     let mut failed = None;
     for (tenant, contact) in &gaps {
         // One contact that cannot be read does not keep the others waiting.
-        if let Err(error) = close(indexer, *tenant, *contact).await {
+        let closed = tokio::time::timeout(LONGEST, close(indexer, *tenant, *contact)).await;
+        let silent = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into());
+        if let Err(error) = closed.unwrap_or_else(silent) {
             failed = Some(error);
         }
     }
