@@ -162,6 +162,7 @@ async fn provisioned(folder: PathBuf) -> (Run, PathBuf) {
         durability: Durability::Fast,
         clock: Clock::system(),
         overrides: String::new(),
+        has_log: false,
     };
     let dev = Dev::start(options, |_| {}).await.expect("the platform starts once");
     let run = dev.run.clone();

@@ -62,6 +62,7 @@ pub fn platform() -> &'static Platform {
             durability: Durability::Fast,
             clock: clock.clone(),
             overrides: overrides(&grpc),
+            has_log: false,
         };
         let (started, run) = mpsc::channel();
         thread::spawn(move || {
@@ -70,7 +71,7 @@ pub fn platform() -> &'static Platform {
                 let (collector, address) = Collector::start().await;
                 let signals = TelemetryConfig { endpoint: format!("http://{address}"), ..telemetry() };
                 let _signals =
-                    lethe_service::telemetry::init(&signals, "lethe").expect("signals can be sent");
+                    lethe_service::telemetry::init(&signals, "lethe", None).expect("signals can be sent");
                 let dev = Dev::start(options, |_| {}).await.expect("the platform starts");
                 started.send((dev.run.clone(), collector)).expect("somebody waits for it");
                 // It runs until the process ends; its servers notice that by themselves.

@@ -446,7 +446,7 @@ fn every_internal_rpc_and_job_names_the_test_that_hands_it_its_input_twice() {
     }
     read(Path::new(env!("CARGO_MANIFEST_DIR")), "tests", &mut tests);
     let mut known: BTreeSet<&str> = METHODS.iter().filter(|method| method.internal).map(|m| m.rpc).collect();
-    for made in ["Job::every(", "Job::new("] {
+    for made in ["Job::every(", "Job::every_within(", "Job::new("] {
         let names = code.split(made).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
         known.extend(names.filter_map(|rest| rest.split('"').next()));
     }

@@ -1,4 +1,4 @@
-//! Keys and their end (design, section 3). A service's [`Keyring`] makes a secret for each subject and each unit, hands
+//! Keys and their end. A service's [`Keyring`] makes a secret for each subject and each unit, hands
 //! out [`Sealer`]s that seal values under both, and destroys secrets so that nothing opens any more what they sealed.
 //!
 //! ```text

@@ -125,14 +125,14 @@ impl Job {
         F: Future<Output = Result<Progress, E>> + Send,
         E: Into<BuildError> + Send,
     {
-        Self::every_within(LONGEST_ROUND, name, tasks, interval, wake, round)
+        Self::every_within(name, LONGEST_ROUND, tasks, interval, wake, round)
     }
 
     /// As [`Job::every`], with rounds that take `longest` at the most: for what is worth nothing when it comes later, or keeps
     /// others waiting.
     pub fn every_within<W, F, E>(
-        longest: Duration,
         name: &'static str,
+        longest: Duration,
         tasks: &Tasks,
         interval: Duration,
         wake: Option<Arc<Notify>>,

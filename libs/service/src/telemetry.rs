@@ -1,4 +1,4 @@
-//! Logs to stderr always; traces, metrics and logs over OTLP when an endpoint is configured, and nothing of it
+//! Logs to stderr, or to a file, always; traces, metrics and logs over OTLP when an endpoint is configured, and nothing of it
 //! otherwise: no layer, no thread, no allocation.
 //!
 //! The filter is fixed to our own crates plus warnings of the others, because a subscriber without one prints SQL
@@ -6,7 +6,7 @@
 
 mod logs;
 
-use std::{collections::HashMap, io, time::Duration};
+use std::{collections::HashMap, fs::File, io, sync::Mutex, time::Duration};
 
 use opentelemetry::{
     Context, KeyValue,
@@ -25,6 +25,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt, filter_fn},
+    fmt::writer::BoxMakeWriter,
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -93,14 +94,17 @@ impl Drop for TelemetryGuard {
     }
 }
 
-/// Sets up the process's signals, once, from inside the runtime.
+/// Sets up the process's signals, once, from inside the runtime. What stderr would be told goes to `log`, if there is one.
 ///
 /// # Errors
 /// A filter that cannot be read, an endpoint that is none, or a subscriber that is there already.
-pub fn init(config: &TelemetryConfig, name: &str) -> Result<TelemetryGuard, BuildError> {
+pub fn init(config: &TelemetryConfig, name: &str, log: Option<File>) -> Result<TelemetryGuard, BuildError> {
     let quieter = Some(&config.stderr_filter).filter(|filter| !filter.is_empty());
     let filter = EnvFilter::try_new(quieter.unwrap_or(&config.filter))?;
-    let stderr = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let colours = log.is_none();
+    let writer =
+        log.map_or_else(|| BoxMakeWriter::new(io::stderr), |log| BoxMakeWriter::new(Mutex::new(log)));
+    let stderr = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(writer);
     let stderr: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         LogFormat::Text => stderr.with_filter(filter).boxed(),
         LogFormat::Json => {

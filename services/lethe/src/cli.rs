@@ -19,7 +19,7 @@ use crate::{
 #[command(version, about)]
 pub struct Cli {
     /// A TOML file that is laid over the compiled-in defaults; `LETHE__SECTION__KEY` in the environment is laid over it.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "LETHE_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,

@@ -12,6 +12,7 @@ use anyhow::Context;
 use lethe_ambient::{Clock, Entropy};
 use lethe_proto::identity::CreateTenantRequest;
 use lethe_servers::Durability;
+use lethe_service::telemetry::{self, TelemetryGuard};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
@@ -74,13 +75,15 @@ pub struct Options {
     pub clock: Clock,
     /// TOML laid over the written configuration's sections, for tests that want other limits; may be empty.
     pub overrides: String,
+    /// Whether this process's log is the platform's, in the folder; tests have signals of their own.
+    pub has_log: bool,
 }
 
 impl Options {
     /// What a person gets: durable, the machine's clock.
     pub fn new(folder: impl Into<PathBuf>, port: u16) -> Self {
         let (durability, clock) = (Durability::Durable, Clock::system());
-        Self { folder: folder.into(), port, durability, clock, overrides: String::new() }
+        Self { folder: folder.into(), port, durability, clock, overrides: String::new(), has_log: true }
     }
 }
 
@@ -91,6 +94,8 @@ pub struct Dev {
     folder: Folder,
     stores: Stores,
     platform: Running,
+    // Last: what is said at the end is logged too.
+    _signals: TelemetryGuard,
 }
 
 /// Runs it until Ctrl-C or SIGTERM; a second signal ends the process at once.
@@ -123,7 +128,7 @@ impl Dev {
     /// # Errors
     /// What keeps it from starting, for a person.
     pub async fn start(options: Options, say: fn(&str)) -> anyhow::Result<Self> {
-        let Options { folder, port, durability, clock, overrides } = options;
+        let Options { folder, port, durability, clock, overrides, has_log } = options;
         let folder = Folder::claim(&folder)?;
         folder.check_room()?;
         folder.check_clock(Clock::system().now())?;
@@ -142,6 +147,10 @@ impl Dev {
         let file = folder.path("lethe.toml");
         home.write_config(&file, &stores, listen, &overrides)?;
         let config = config::load(Some(&file))?;
+        let signals = match has_log {
+            true => telemetry::init(&config.telemetry, "lethe", Some(folder.begin_log()?))?,
+            false => TelemetryGuard::default(),
+        };
         say("bringing the databases to the newest schema");
         stores.provision(&config, &home).await?;
         migrate::run(&config).await?;
@@ -167,7 +176,7 @@ impl Dev {
         serve::wait_until_ready(&run.http()?, &run.url, Duration::from_secs(30)).await?;
         folder.write_private("run.json", serde_json::to_string_pretty(&run)?.as_bytes())?;
         folder.note_clock(Clock::system().now())?;
-        Ok(Self { run, folder, stores, platform })
+        Ok(Self { run, folder, stores, platform, _signals: signals })
     }
 
     /// Stops the services, then the stores.
@@ -185,6 +194,8 @@ impl Dev {
 
     fn welcome(&self) -> String {
         let Run { url, tenant, email, password, .. } = &self.run;
+        let (log, config) = (self.folder.path(folder::LOG), self.folder.path("lethe.toml"));
+        let (log, config) = (log.display(), config.display());
         format!(
             "Lethe is ready at {url}\n\
              \n  tenant {tenant}   owner {email}   password {password}\n\
@@ -193,6 +204,7 @@ impl Dev {
              \n  TOKEN=$(curl -s {url}/v1/sessions -H 'content-type: application/json' -d '{{\"tenant\":\"{tenant}\",\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')\n\
              \n  curl -s {url}/v1/contacts -H \"authorization: Bearer $TOKEN\" -H \"idempotency-key: try-$(date +%s)\" -H 'content-type: application/json' -d '{{\"name\":\"Maud Ellingham\",\"email\":\"maud@example.org\"}}'\n\
              \n  curl -s {url}/v1/contacts/look-up -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' -d '{{\"email\":\"maud@example.org\"}}'\n\
+             \nThe log is {log}. The operator's commands (`lethe status`) want to know of the configuration: export LETHE_CONFIG={config}\n\
              \n`make demo` in another terminal tells the whole story. Ctrl-C stops everything; `make up` finds its data again.\n"
         )
     }

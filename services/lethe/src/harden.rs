@@ -1,4 +1,4 @@
-//! No core dumps: a dump would hold keys and texts (design, section 3).
+//! No core dumps: a dump would hold keys and texts.
 
 use anyhow::Context;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};

@@ -21,7 +21,7 @@ pub(crate) async fn run(mut config: Config, options: cli::Serve) -> anyhow::Resu
     if let Some(address) = options.http {
         config.gateway.listen = address;
     }
-    let _signals = lethe_service::telemetry::init(&config.telemetry, "lethe")?;
+    let _signals = lethe_service::telemetry::init(&config.telemetry, "lethe", None)?;
     let running = platform::start_some(config, &names, Clock::system(), Entropy::system()).await?;
     if let Some(address) = running.http_address() {
         tracing::info!(%address, "listening");

@@ -19,7 +19,7 @@ use crate::{
     store::{
         eraser::{self, ERASERS, Eraser},
         fence::{self, FenceRow},
-        head, hold, merge, notice, reseal,
+        head, hold, merge, notice, reach, reseal,
     },
 };
 
@@ -47,11 +47,11 @@ impl State {
         let census = Census::open(scope, census_key, &frozen.census)?;
         let held = hold::held_of_scope(&mut tx, scope.id).await?;
         let reach = match scope.is_whole() {
-            true => fence::reach_of(&mut tx, &fence.contacts(), &held).await?,
+            true => reach::of(&mut tx, &fence.contacts(), &held).await?,
             false => {
                 let mut open = fence.conversations();
                 open.retain(|conversation| !held.contains(conversation));
-                fence::reach_of_part(&mut tx, &open).await?
+                reach::of_part(&mut tx, &open).await?
             }
         };
         // Where a part goes, the contact lives on, and may have been merged since.
@@ -90,7 +90,7 @@ impl State {
         if scope.mode == Mode::ContactOnly {
             let mut moved = census.conversations();
             moved.retain(|conversation| !held.contains(conversation));
-            let texts = fence::texts_of(&mut tx, &moved).await?.len() as u64;
+            let texts = reach::texts_of(&mut tx, &moved).await?.len() as u64;
             // All that are there now, not those of this call.
             let known = fence::evidence(&mut tx, scope.id).await?;
             let known = known.iter().find(|one| one.kind == RESEALED).map_or(0, |one| one.count);
@@ -171,7 +171,7 @@ impl State {
     ) -> Result<Option<SubjectId>, Error> {
         if scope.mode == Mode::ContactOnly {
             let mut tx = self.tx(scope.tenant).await?;
-            let moving = fence::reach_of(&mut tx, &fence.contacts(), held).await?.conversations;
+            let moving = reach::of(&mut tx, &fence.contacts(), held).await?.conversations;
             drop(tx);
             self.move_away(scope, fence, &moving).await?;
         }
@@ -220,7 +220,7 @@ impl State {
     ) -> Result<Vec<UnitId>, Error> {
         if !held.is_empty() {
             let mut tx = self.tx(tenant).await?;
-            let kept = fence::reach_of_part(&mut tx, held).await?.units;
+            let kept = reach::of_part(&mut tx, held).await?.units;
             units.retain(|unit| !kept.contains(unit));
         }
         Ok(units)

@@ -23,6 +23,7 @@ pub(crate) mod notice;
 pub(crate) mod opt_out;
 pub(crate) mod picture;
 pub(crate) mod rating;
+pub(crate) mod reach;
 pub(crate) mod reseal;
 pub(crate) mod secrets;
 pub(crate) mod spam;

@@ -36,7 +36,7 @@ async fn ten_thousand_at_once_at_the_log_in_are_answered_and_disturb_nobody() {
         loop {
             let began = Instant::now();
             let answer = owner.get("/v1/self").await;
-            assert!(matches!(answer.status.as_u16(), 200 | 503), "{}", answer.status);
+            assert!(matches!(answer.status.as_u16(), 200 | 503 | 504), "{}", answer.status);
             slowest = slowest.max(began.elapsed());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -60,6 +60,7 @@ impl Stage {
             durability,
             clock: Clock::system(),
             overrides: String::new(),
+            has_log: false,
         };
         let dev = Box::pin(Dev::start(options, |_| {})).await.expect("the platform starts");
         let run = dev.run.clone();

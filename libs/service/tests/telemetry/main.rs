@@ -63,7 +63,7 @@ async fn a_call_gives_a_span_below_its_caller_a_log_record_and_a_measurement() {
         metrics_interval_ms: 60_000,
         attributes: [("deployment.environment.name".to_owned(), "test".to_owned())].into(),
     };
-    let guard = telemetry::init(&config, "lethe-test").unwrap();
+    let guard = telemetry::init(&config, "lethe-test", None).unwrap();
     let world = World::new(&["gateway", "search"]).await;
     let parts = Parts { name: "search", grpc: Routes::default(), jobs: vec![], probes: vec![], http: None };
     let env = world.env("search").await;

@@ -15,6 +15,8 @@ use super::Run;
 
 /// Bytes that must be free: two instances of PostgreSQL with the WAL that each keeps, and NATS.
 const ROOM: u64 = 512 << 20;
+/// What the services of this run say.
+pub(super) const LOG: &str = "log";
 /// Says when Lethe last ran here.
 const CLOCK: &str = "last-ran";
 /// NTP steps a clock by less.
@@ -105,6 +107,14 @@ impl Folder {
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&fresh, &path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The log, begun anew; that of the run before is kept beside it.
+    pub(crate) fn begin_log(&self) -> anyhow::Result<File> {
+        let path = self.path(LOG);
+        let _none = fs::rename(&path, path.with_extension("before"));
+        let file = File::options().append(true).create(true).mode(0o600).open(&path);
+        file.with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Removes a file that may not be there.

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     scope::{Mode, Scope},
     state::State,
-    store::{fence, merge},
+    store::{fence, merge, reach},
 };
 
 pub(super) async fn count(state: &State, request: Request<CountRequest>) -> Result<CountResponse, Error> {
@@ -24,7 +24,7 @@ pub(super) async fn count(state: &State, request: Request<CountRequest>) -> Resu
         _ => Vec::new(),
     };
     let (whose, reach) = reach(&mut tx, &scope, &contacts, &part).await?;
-    let mut tables = fence::rows_of(&mut tx, whose).await?;
+    let mut tables = reach::rows_of(&mut tx, whose).await?;
     let known = !tables.is_empty();
     tables.extend(resealed(&mut tx, &scope, &reach).await?);
     drop(tx);

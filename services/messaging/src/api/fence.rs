@@ -22,9 +22,10 @@ use crate::{
     state::{ATTEMPTS, State},
     store::{
         contact,
-        fence::{self, FenceRow, Frozen, NewFence, Reach, Whose},
+        fence::{self, FenceRow, Frozen, NewFence},
         hold, merge,
         opt_out::Listed,
+        reach::{self, Reach, Whose},
     },
     suppression::Macs,
 };
@@ -169,7 +170,7 @@ async fn freeze(
     if fence::frozen(&mut tx, scope.id).await?.is_none() {
         let (contacts, part) = (row.contacts(), row.conversations());
         let (whose, reach) = reach(&mut tx, scope, &contacts, &part).await?;
-        let mut tables = fence::rows_of(&mut tx, whose).await?;
+        let mut tables = reach::rows_of(&mut tx, whose).await?;
         tables.extend(resealed(&mut tx, scope, &reach).await?);
         let census = Census::new(&contacts, &reach.subjects, &reach.units, &reach.conversations, tables);
         let (census_digest, sealed) = census.seal(scope, key, &state.entropy);
@@ -219,10 +220,10 @@ pub(super) async fn reach<'a>(
     part: &'a [ConversationId],
 ) -> Result<(Whose<'a>, Reach), Error> {
     if !scope.is_whole() {
-        let reach = fence::reach_of_part(tx, part).await?;
+        let reach = reach::of_part(tx, part).await?;
         return Ok((Whose::Part(contacts, part), reach));
     }
-    let reach = fence::reach_of(tx, contacts, &[]).await?;
+    let reach = reach::of(tx, contacts, &[]).await?;
     Ok((
         match scope.mode {
             Mode::ContactOnly => Whose::ContactOnly(contacts),
@@ -261,7 +262,7 @@ pub(super) async fn resealed(
     if scope.mode != Mode::ContactOnly {
         return Ok(None);
     }
-    let texts = fence::texts_of(tx, &reach.conversations).await?;
+    let texts = reach::texts_of(tx, &reach.conversations).await?;
     Ok((!texts.is_empty()).then(|| (RESEALED.to_owned(), texts)))
 }
 

@@ -14,7 +14,7 @@ use crate::{
 
 /// Renews the leases of the shards, thrice in their time. An answer that comes later than they last renews nothing.
 pub(crate) fn hold_shards(leases: Leases, tasks: &Tasks, ttl: Duration) -> Job {
-    Job::every_within(ttl, "search.hold_shards", tasks, ttl / 3, None, move || {
+    Job::every_within("search.hold_shards", ttl, tasks, ttl / 3, None, move || {
         let leases = leases.clone();
         async move { leases.keep().await.map(|()| Progress::Idle) }
     })
