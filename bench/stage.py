@@ -19,6 +19,8 @@ TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 PROFILE = os.environ.get("BENCH_PROFILE", "release")
 LETHE = os.path.join(TARGET, PROFILE, "lethe")
 ENVIRONMENT = {**os.environ, "LETHE_SERVERS": SERVERS, "LD_LIBRARY_PATH": SERVERS + "/pg/lib"}
+# A line a call would be measured too: what goes wrong is logged, and nothing else.
+ENVIRONMENT["LETHE__TELEMETRY__STDERR_FILTER"] = "warn"
 
 
 def build(*what):
