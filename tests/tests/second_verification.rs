@@ -20,7 +20,6 @@ async fn an_erasure_is_verified_and_certified_again_a_day_later() {
     let options = Options {
         durability: Durability::Fast,
         clock: clock.clone(),
-        has_log: false,
         ..Options::new(root.path().join("lethe"), 0)
     };
     let dev = Box::pin(Dev::start(options, |_| {})).await.expect("the platform starts");

@@ -38,7 +38,8 @@ pub(crate) async fn run(options: cli::Demo) -> anyhow::Result<ExitCode> {
         Some(_) => None,
         None => {
             say("no `make up` runs in this folder: starting a platform for the demo");
-            Some(Dev::start(Options::new(&options.folder, 0), say).await?)
+            let own = Options { has_log: true, ..Options::new(&options.folder, 0) };
+            Some(Dev::start(own, say).await?)
         }
     };
     let run = Folder::running(&options.folder).context("the platform has stopped")?;

@@ -75,7 +75,7 @@ pub struct Options {
     pub clock: Clock,
     /// TOML laid over the written configuration's sections, for tests that want other limits; may be empty.
     pub overrides: String,
-    /// Whether this process's log is the platform's, in the folder; tests have signals of their own.
+    /// Whether what this process says goes to a log in the folder; a process has one set of signals, and tests their own.
     pub has_log: bool,
 }
 
@@ -83,7 +83,7 @@ impl Options {
     /// What a person gets: durable, the machine's clock.
     pub fn new(folder: impl Into<PathBuf>, port: u16) -> Self {
         let (durability, clock) = (Durability::Durable, Clock::system());
-        Self { folder: folder.into(), port, durability, clock, overrides: String::new(), has_log: true }
+        Self { folder: folder.into(), port, durability, clock, overrides: String::new(), has_log: false }
     }
 }
 
@@ -101,7 +101,8 @@ pub struct Dev {
 /// Runs it until Ctrl-C or SIGTERM; a second signal ends the process at once.
 #[allow(clippy::print_stdout, reason = "what to try is what a person asked for")]
 pub(crate) async fn run(options: cli::Dev) -> anyhow::Result<()> {
-    let dev = Dev::start(Options::new(options.folder, options.port), say).await?;
+    let options = Options { has_log: true, ..Options::new(options.folder, options.port) };
+    let dev = Dev::start(options, say).await?;
     println!("\n{}", dev.welcome());
     serve::until_signal().await?;
     say("stopping (a second Ctrl-C ends it at once)");
